@@ -1,0 +1,1 @@
+"""What several kinds of test share: a model of the Supervisor, Pod Security checks, generated pods."""

@@ -1,0 +1,94 @@
+"""The container's environment (supervisor.md §1.6): never an empty value, never one that the user has set already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webhook.commandline import escape
+from webhook.inject.patch import Patch, covers
+from webhook.options import SECRETS
+from webhook.spec import Findings, SupervisorSpec, config_variable
+
+MANAGED_KEY_SECRET = "habitat-ring-{}-key"  # noqa: S105 -- the name of a Secret
+RING_KEY = ("HAB_RING_KEY", "ring-key")
+
+Variable = dict[str, Any]
+
+
+def variables(spec: SupervisorSpec, ring_service: str, home: str | None) -> list[Variable]:
+    """What the Supervisor is told through its environment.
+
+    ring_service: DNS name of the ring's headless Service. home: the value of HOME, None to leave it alone.
+    """
+    options, flags = spec.options, spec.command.flags
+    wanted = [_field("POD_IP", "status.podIP"), _field("POD_NAME", "metadata.name")]
+    # A loopback gossip address excludes a listen address, even one from the environment (supervisor.md §1.3).
+    if options.discovery != "none" and "--listen-gossip" not in flags:
+        wanted.append(_literal("HAB_LISTEN_GOSSIP", f"0.0.0.0:{options.gossip_port}"))
+    if "--listen-http" not in flags:
+        wanted.append(_literal("HAB_LISTEN_HTTP", f"0.0.0.0:{options.http_port}"))
+    if "--listen-ctl" not in flags:
+        wanted.append(_literal("HAB_LISTEN_CTL", f"127.0.0.1:{options.ctl_port}"))
+    if spec.in_ring:
+        wanted += [_literal("HABITAT_RING", options.ring), _literal("HABITAT_RING_SERVICE", ring_service)]
+    if options.license:
+        wanted.append(_literal("HAB_LICENSE", options.license))
+    if options.config:
+        wanted.append(_literal(config_variable(spec.service), escape(options.config)))
+    if options.ring_key and "--ring-key" not in flags:
+        managed = options.ring_key == "managed"
+        secret = MANAGED_KEY_SECRET.format(options.ring) if managed else options.ring_key
+        wanted.append(_secret(*RING_KEY, secret))
+    for option, env in SECRETS:
+        secret = getattr(options, option.field)
+        if secret:
+            wanted.append(_secret(env.name, env.key, secret))
+    if home:
+        wanted.append(_literal("HOME", home))
+    return wanted
+
+
+def write(
+    patch: Patch,
+    path: str,
+    container: dict[str, Any],
+    wanted: list[Variable],
+    recorded: tuple[str, ...],
+    findings: Findings,
+) -> list[str]:
+    """Operations for what is missing, behind the user's own variables; returns the names that were added.
+
+    recorded: names that an earlier injection added, which may be written anew; all others are the user's and stay.
+    """
+    present = {v.get("name"): (i, v) for i, v in enumerate(container.get("env") or ()) if isinstance(v, dict)}
+    missing = []
+    for variable in wanted:
+        name = variable["name"]
+        if name not in present:
+            missing.append(variable)
+            continue
+        index, existing = present[name]
+        if covers(existing, variable):
+            continue
+        if name in recorded:
+            patch.replace(f"{path}/env/{index}", variable)
+        elif existing.get("valueFrom") is not None:
+            findings.warn(
+                f"env {name} of the container comes from valueFrom; it stays, and what was asked for is not set"
+            )
+        else:
+            findings.warn(f"env {name} is set by the container; it stays as it is")
+    patch.append(container, path, "env", missing)
+    return [v["name"] for v in missing]
+
+
+def _literal(name: str, value: str) -> Variable:
+    return {"name": name, "value": value}
+
+
+def _field(name: str, path: str) -> Variable:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _secret(name: str, key: str, secret: str) -> Variable:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

@@ -1,0 +1,101 @@
+"""Where the Supervisor writes, and what it needs there under this user and group.
+
+supervisor.md §0, the table of users, groups and writable paths (observed), in rules:
+
+| who | needs |
+|---|---|
+| root, or any user with group 0; root file system writable | nothing |
+| any user, root file system read-only | an emptyDir on each of the five paths |
+| user and group both not 0 | the five, and HOME at a writable place |
+| not root, and a mount below /hab/svc/<service> | an emptyDir on that folder too: else the runtime makes it root's |
+| a volume for data, or a group that is not 0 | fsGroup, when the pod sets none |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webhook.decide import mapping
+from webhook.inject.volumes import Storage
+from webhook.spec import Findings
+
+WRITTEN = {
+    "habitat-sup": "/hab/sup",
+    "habitat-svc": "/hab/svc",
+    "habitat-launcher": "/hab/launcher",
+    "habitat-cache": "/hab/cache",
+    "habitat-tmp": "/tmp",  # noqa: S108 -- a path in the container
+}
+"""Volume name -> the five paths that the Supervisor writes (supervisor.md §0)."""
+
+SERVICE_GROUP = 42
+"""The group of an exported image's service user (supervisor.md §3)."""
+
+_HOME = "/tmp"  # noqa: S108 -- a path in the container
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """user, group: numbers, None when nothing in the pod says. root: the process is root, as far as the pod tells."""
+
+    user: int | None
+    group: int | None
+    root: bool
+    read_only: bool
+
+    @property
+    def foreign_group(self) -> bool:
+        """A user unknown to the image gets group 0; only a group that is said can be another."""
+        return not self.root and self.group not in (None, 0)
+
+
+def identity(spec: Mapping[str, Any], container: Mapping[str, Any]) -> Identity:
+    """Who the container's process will be: its own securityContext, then the pod's, then the image's root."""
+    pod, own = mapping(spec, "securityContext"), mapping(container, "securityContext")
+
+    def said(name: str) -> Any:
+        value = own.get(name)
+        return pod.get(name) if value is None else value
+
+    user, group = said("runAsUser"), said("runAsGroup")
+    root = user == 0 or (user is None and said("runAsNonRoot") is not True)
+    return Identity(user, group, root, own.get("readOnlyRootFilesystem") is True)
+
+
+def prepare(who: Identity, service: str, storage: Storage) -> str | None:
+    """Add the emptyDirs that this identity needs; returns the HOME to set, None to leave it."""
+    needs_all = who.read_only or who.foreign_group
+    if needs_all:
+        for name, path in WRITTEN.items():
+            storage.scratch(name, path)
+    folder = f"/hab/svc/{service}"
+    if not who.root and storage.below(folder):
+        storage.scratch("habitat-service", folder)
+    # The key cache of one who is not root is below HOME (supervisor.md §1.1), which "/" cannot hold when read-only.
+    return _HOME if needs_all and not who.root else None
+
+
+def fs_group(who: Identity, spec: Mapping[str, Any], *, data: bool) -> int | None:
+    """The fsGroup to set, None when the pod has one or none is needed."""
+    if mapping(spec, "securityContext").get("fsGroup") is not None:
+        return None
+    if who.foreign_group:
+        return who.group
+    return SERVICE_GROUP if data else None
+
+
+def judge(who: Identity, storage: Storage, home: str | None, where: str, findings: Findings) -> None:
+    """What cannot work, or works otherwise than it looks, because of what the user mounts or sets.
+
+    home: the container's own literal HOME, None when it sets none.
+    """
+    if not who.root and home is not None and (home == "/root" or home.startswith("/root/")):
+        what = "HOME is below /root, and the container does not run as root"
+        findings.problem(f"{where}.env", what, "set HOME to /tmp, or remove it")
+    for path in ("/hab", "/hab/pkgs"):
+        if path in storage.users:
+            findings.warn(f"a volume at {path} hides the image's own packages")
+    if "/hab/sup" in storage.users:
+        findings.warn("a volume at /hab/sup remembers dead peers; a pod that starts with it may not find its ring")

@@ -1,0 +1,104 @@
+"""Volumes and mounts: what the spec asks for, what the user has at the same name or path, and who gives way.
+
+Nothing of the user's is overwritten: a name or a mount path that is taken is a problem, unless it says what would be
+injected anyway.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from webhook.decide import sequence
+from webhook.inject.patch import Patch, covers
+from webhook.problems import shown
+from webhook.spec import Findings
+
+PREFIX = "habitat-"
+
+
+@dataclass(slots=True)
+class Storage:
+    """What is to be there: volumes by name, mounts of the target by path; `users` are the user's mount paths."""
+
+    users: frozenset[str]
+    volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    mounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def volume(self, name: str, source: dict[str, Any]) -> None:
+        self.volumes[name] = {"name": name, **source}
+
+    def mount(self, name: str, path: str, *, read_only: bool = False) -> None:
+        self.mounts[path] = {"name": name, "mountPath": path} | ({"readOnly": True} if read_only else {})
+
+    def scratch(self, name: str, path: str) -> None:
+        """An emptyDir at a path, unless the user has mounted something there."""
+        if path not in self.users:
+            self.volume(name, {"emptyDir": {}})
+            self.mount(name, path)
+
+    def below(self, folder: str) -> bool:
+        """Whether anything, the user's or ours, is mounted below a folder."""
+        return any(path.startswith(folder + "/") for path in (*self.users, *self.mounts))
+
+
+def users_mounts(container: Mapping[str, Any]) -> frozenset[str]:
+    """The mount paths of the target that are not ours, normalised."""
+    mounts = (m for m in sequence(container, "volumeMounts") if isinstance(m, dict))
+    paths = (m.get("mountPath") for m in mounts if not str(m.get("name", "")).startswith(PREFIX))
+    return frozenset(posixpath.normpath(p) for p in paths if isinstance(p, str))
+
+
+def write(
+    patch: Patch,
+    path: str,
+    where: str,
+    spec: Mapping[str, Any],
+    container: Mapping[str, Any],
+    storage: Storage,
+    findings: Findings,
+    *,
+    again: bool,
+) -> None:
+    """Operations for what is missing.
+
+    again: the pod carries an earlier injection, so that a part of ours with other content may be written anew.
+    """
+    _write(patch, "/spec", "spec.volumes", spec, "volumes", "name", storage.volumes, findings, again=again)
+    mounts = f"{where}.volumeMounts"
+    _write(patch, path, mounts, container, "volumeMounts", "mountPath", storage.mounts, findings, again=again)
+
+
+def _write(
+    patch: Patch,
+    path: str,
+    where: str,
+    parent: Mapping[str, Any],
+    name: str,
+    key: str,
+    wanted: Mapping[str, dict[str, Any]],
+    findings: Findings,
+    *,
+    again: bool,
+) -> None:
+    present = {}
+    for index, item in enumerate(sequence(parent, name)):
+        if isinstance(item, dict):
+            at = item.get(key)
+            present[posixpath.normpath(at) if key == "mountPath" and isinstance(at, str) else at] = (index, item)
+    missing = []
+    for label, item in wanted.items():
+        if label not in present:
+            missing.append(item)
+            continue
+        index, existing = present[label]
+        if covers(existing, item):
+            continue
+        if again and str(existing.get("name", "")).startswith(PREFIX):
+            patch.replace(f"{path}/{name}/{index}", item)
+        else:
+            taken = f"{shown(label)} is taken" if key == "name" else f"something else is mounted at {shown(label)}"
+            findings.problem(where, taken, "the webhook needs it: use another name or path, or remove the annotation")
+    patch.append(parent, path, name, missing)

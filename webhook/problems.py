@@ -1,0 +1,43 @@
+"""What a user has to mend: one Problem a mistake, collected so that all are said at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SHOWN = 60
+WARNING_LIMIT = 120
+"""Characters; kubernetes/api asks for it (admission/v1 types.go, `warnings`)."""
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: one line, quoted, control characters escaped, at most 60 characters."""
+    text = value if isinstance(value, str) else repr(value)
+    cut = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut) + '"'
+
+
+def caution(text: str) -> str:
+    """A warning's text, cut to the 120 characters that every client shows."""
+    return text if len(text) <= WARNING_LIMIT else text[: WARNING_LIMIT - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake of the user's.
+
+    where: the annotation ("habitat.sh/group") or the field ("spec.containers[redis].args").
+    what: what is wrong, the value shortened.
+    allowed: what is allowed, or what to do next.
+    """
+
+    where: str
+    what: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.allowed}"
+
+    @property
+    def field(self) -> str:
+        """The field path for `status.details.causes`."""
+        return f"metadata.annotations[{self.where}]" if self.where.startswith("habitat.sh/") else self.where
