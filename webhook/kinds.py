@@ -85,15 +85,15 @@ URL = _text(
     r"https?://[^\s$/?#]+[^\s$]*", "a URL", "allowed: http:// or https:// and a host, no spaces, no $", limit=2048
 )
 EVENT_URL = _text(
-    r"(?:[a-z][a-z0-9+.-]*://)?[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^\s$]*)?",
+    r"(?:[a-z][a-z0-9+.-]*://)?[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[^\s$]*)?",
     "an address of an event stream",
     "allowed: host[:port], with a scheme such as nats:// or without",
     limit=2048,
 )
 WORD = _text(
-    r"[^\s$-][^\s$]*",
+    r"[A-Za-z0-9][!-#%-~]*",
     "one word",
-    "allowed: characters other than white space and $, not beginning with -",
+    "allowed: ASCII without white space and $, beginning with a letter or digit",
     limit=255,
 )
 RING = _text(
@@ -128,7 +128,7 @@ BIND = _text(
     "a bind",
     "allowed: name:service.group or name:service.group@org",
 )
-META = _text(r"[^\s=,$-][^\s=,$]*=[^\s=,$]+", "a key=value pair", "allowed: key=value, one =, no spaces, no $")
+META = _text(r"[A-Za-z0-9][^\s=,$]*=[^\s=,$]+", "a key=value pair", "allowed: key=value, one =, no spaces, no $")
 
 
 def choice(*values: str) -> Kind[str]:

@@ -12,6 +12,8 @@ WARNING_LIMIT = 120
 def shown(value: object) -> str:
     """A value as a message shows it: one line, quoted, control characters escaped, at most 60 characters."""
     text = value if isinstance(value, str) else repr(value)
+    if len(text) <= SHOWN and text.isprintable():
+        return f'"{text}"'
     cut = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
     return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut) + '"'
 

@@ -9,7 +9,7 @@ from typing import Any
 from webhook.commandline import parse
 from webhook.decide import Reason, Situation, decide, mapping, sequence
 from webhook.inject import args, env, files, filesystem, membership, ports, probes, record, volumes
-from webhook.inject.patch import Operation, Patch, Pod, apply
+from webhook.inject.patch import Operation, Patch, Pod, rehearse
 from webhook.inject.record import Record
 from webhook.inject.target import Target, find, keeps_entrypoint, runs_supervisor
 from webhook.inject.warn import surroundings
@@ -24,7 +24,7 @@ _WARNINGS_SHOWN = 8
 class Outcome:
     """What becomes of a pod.
 
-    operations: empty unless reason is Injected; they have been applied to a copy with success. warnings: at most
+    operations: empty unless reason is Injected; they have been rehearsed on a copy with success. warnings: at most
     eight, of at most 120 characters. problems: non-empty exactly when reason is Invalid. container: the target's name,
     "" without. spec: the settings, None when the pod is left alone.
     """
@@ -73,17 +73,17 @@ class _Injection:
         self.patch = Patch()
         self.before = record.read(self.annotations)
         self.present: list[str] = []
+        self.said: dict[str, str | None] = {}
         self.users: list[str] = []
         self.wanted: list[str] = []
 
     def run(self) -> Outcome:
-        target = find(self.spec, self.annotations, self.situation.settings.sidecars)
+        target = find(self.spec, self._said("container"), self.annotations, self.situation.settings.sidecars)
         if isinstance(target, Problem):
             self.findings.problems.append(target)
-            self._read(Target("", {}))  # the annotations' own mistakes are said in the same message
+            self._read(Target("", "", {}))  # the annotations' own mistakes are said in the same message
             return self._invalid("")
-        custom = self.annotations.get(PREFIX + "entrypoint") == "custom"
-        if not custom and not keeps_entrypoint(target.container):
+        if self._said("entrypoint") != "custom" and not keeps_entrypoint(target.container):
             if runs_supervisor(target.container):
                 return Outcome(Reason.HAND_WRITTEN_SUPERVISOR, [], container=target.name)
             what = "the container has its own command, so the image's entrypoint does not start the Supervisor"
@@ -95,6 +95,13 @@ class _Injection:
         self._write(spec, target)
         return self._finish(spec, target)
 
+    def _said(self, name: str) -> Any:
+        """The text of an option that is needed before the others are resolved, by the same precedence; None without."""
+        rules = self.situation.rules
+        own = {name: self.annotations[PREFIX + name]} if PREFIX + name in self.annotations else {}
+        layers = (*(r.values for r in rules.forced), own, *(r.values for r in rules.defaults))
+        return next((values[name] for values in layers if name in values), None)
+
     def _read(self, target: Target) -> SupervisorSpec | None:
         """The user's own words, without what an earlier injection added, and the spec that follows."""
         self.present = [str(a) for a in sequence(target.container, "args")]
@@ -105,11 +112,10 @@ class _Injection:
             for text in reversed(self.before.args):
                 if text in self.users:
                     del self.users[len(self.users) - 1 - self.users[::-1].index(text)]
-        said = _literals(target.container, recorded)
-        known = {name: value for name, value in said.items() if value is not None}
-        custom = self.annotations.get(PREFIX + "entrypoint") == "custom"
-        command = parse(self.users, known, custom=custom)
-        container = Container(target.field, command, said)
+        self.said = _literals(target.container, recorded)
+        known = {name: value for name, value in self.said.items() if value is not None}
+        command = parse(self.users, known, custom=self._said("entrypoint") == "custom")
+        container = Container(target.field, command, self.said)
         return resolve(self.annotations, self.situation.rules, container, self.findings)
 
     def _write(self, spec: SupervisorSpec, target: Target) -> None:
@@ -124,8 +130,7 @@ class _Injection:
         files.prepare(spec, self.pod, self.situation.claim_templates, storage, self.findings)
         membership.prepare(spec, storage)
         home = filesystem.prepare(who, spec.service, storage)
-        own_home = _literals(container, before.env if before else ()).get("HOME")
-        filesystem.judge(who, storage, own_home, target.field, self.findings)
+        filesystem.judge(who, storage, self.said.get("HOME"), target.field, self.findings)
 
         ring_service = membership.ring_service(spec, self.situation.namespace, settings.cluster_domain)
         ours = args.flags(spec, membership.dns_peer(spec, ring_service))
@@ -188,7 +193,7 @@ class _Injection:
             return self._invalid(target.name)
         if not self.patch.operations:
             return Outcome(Reason.ALREADY_CURRENT, [], self._warnings(), container=target.name, spec=spec)
-        apply(self.pod, self.patch.operations)
+        rehearse(self.pod, self.patch.operations)
         return Outcome(Reason.INJECTED, self.patch.operations, self._warnings(), container=target.name, spec=spec)
 
     def _invalid(self, container: str) -> Outcome:

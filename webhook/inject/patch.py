@@ -82,30 +82,79 @@ def covers(existing: Any, wanted: Any) -> bool:
     return bool(existing == wanted)
 
 
-def apply(pod: Pod, operations: Iterable[Operation]) -> Pod:
-    """A new pod with the operations applied (RFC 6902, by `jsonpatch`); `pod` stays as it is.
+class PatchError(Exception):
+    """An operation that does not apply: a mistake of ours, never the user's."""
 
-    Only what an operation writes into is copied: the rest is shared with `pod`. Raises jsonpatch.JsonPatchException or
-    jsonpointer.JsonPointerException when an operation cannot be applied.
+
+def rehearse(pod: Pod, operations: Iterable[Operation]) -> Pod:
+    """The pod as the API server will see it, on a copy: what does not apply is found here and not there.
+
+    A patch that the API server cannot apply rejects the pod whatever the failurePolicy says (admission.md §0.1). Only
+    what an operation writes into is copied, the rest is shared with `pod`, and only `add` and `replace` are known: a
+    sixth of what `apply` costs (`make bench`), on the path of every pod. Tests hold it to `jsonpatch` and to a third
+    implementation.
+
+    Raises PatchError.
     """
-    operations = list(operations)
-    copy = _copy_along(pod, [o["path"].split("/")[1:-1] for o in operations])
-    patched: Pod = jsonpatch.JsonPatch(operations).apply(copy, in_place=True)
-    return patched
-
-
-def _copy_along(pod: Pod, parents: list[list[str]]) -> Pod:
-    """A copy of the pod in which every container on these paths is new, and everything else is shared."""
     top = dict(pod)
-    copied: set[tuple[str, ...]] = set()
-    for tokens in parents:
+    copies = {id(top)}
+    for operation in operations:
+        *parents, last = operation["path"].split("/")[1:]
         at: Any = top
-        for depth, token in enumerate(tokens, start=1):
-            key: Any = int(token) if isinstance(at, list) else token.replace("~1", "/").replace("~0", "~")
-            if isinstance(at, dict) and key not in at:
-                break  # made by an operation further up the list
-            if (trail := tuple(tokens[:depth])) not in copied:
-                copied.add(trail)
-                at[key] = at[key].copy()
-            at = at[key]
+        for token in parents:
+            key = _key(at, token, operation)
+            child = at[key]
+            if id(child) not in copies:
+                child = at[key] = _copied(child, operation)
+                copies.add(id(child))
+            at = child
+        _write(at, last, operation)
     return top
+
+
+def _copied(child: Any, operation: Operation) -> Any:
+    if not isinstance(child, dict | list):
+        raise PatchError(f"{operation['path']}: the path leads through a scalar")
+    return child.copy()
+
+
+def _key(at: Any, token: str, operation: Operation) -> Any:
+    """The key of an existing member or element."""
+    if type(at) is list:
+        if token.isdecimal() and int(token) < len(at):
+            return int(token)
+    else:
+        name = unescape(token)
+        if name in at:
+            return name
+    raise PatchError(f"{operation['path']}: there is no {token}")
+
+
+def _write(at: Any, last: str, operation: Operation) -> None:
+    value = operation["value"]
+    if operation["op"] == "replace":
+        at[_key(at, last, operation)] = value
+    elif operation["op"] != "add":
+        raise PatchError(f"{operation['op']}: only add and replace are written")
+    elif type(at) is not list:
+        at[unescape(last)] = value
+    elif last == "-":
+        at.append(value)
+    elif last.isdecimal() and int(last) <= len(at):
+        at.insert(int(last), value)
+    else:
+        raise PatchError(f"{operation['path']}: the index is outside the array")
+
+
+def unescape(token: str) -> str:
+    """The member name that one reference token stands for (RFC 6901 §4)."""
+    return token.replace("~1", "/").replace("~0", "~") if "~" in token else token
+
+
+def apply(pod: Pod, operations: Iterable[Operation]) -> Pod:
+    """A new pod with the operations applied by `jsonpatch` (RFC 6902); `pod` stays as it is.
+
+    Raises jsonpatch.JsonPatchException or jsonpointer.JsonPointerException when an operation cannot be applied.
+    """
+    patched: Pod = jsonpatch.JsonPatch(list(operations)).apply(pod)
+    return patched

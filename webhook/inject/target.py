@@ -47,15 +47,12 @@ SIDECARS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """path: its JSON Pointer, "/spec/containers/0". container: as in the pod, untouched."""
+    """path: its JSON Pointer, "/spec/containers/0". name: of the container. container: as in the pod, untouched."""
 
     path: str
+    name: str
     container: Mapping[str, Any]
     native_sidecar: bool = False
-
-    @property
-    def name(self) -> str:
-        return str(self.container.get("name", ""))
 
     @property
     def field(self) -> str:
@@ -64,26 +61,27 @@ class Target:
         return f"spec.{kind}[{shown(self.name)[1:-1]}]"
 
 
-def find(spec: Mapping[str, Any], annotations: Mapping[str, Any], sidecars: frozenset[str]) -> Target | Problem:
+def find(
+    spec: Mapping[str, Any], wanted: Any, annotations: Mapping[str, Any], sidecars: frozenset[str]
+) -> Target | Problem:
     """The target, or what the user must say so that there is one.
 
-    In order: habitat.sh/container; kubectl's default-container; the only container left without the well-known
-    sidecars.
+    wanted: the value of the option `container`, None when nobody set it. In order: that; kubectl's default-container;
+    the only container left without the well-known sidecars.
     """
     containers = [c if isinstance(c, dict) else {} for c in sequence(spec, "containers")]
     names = [str(c.get("name", "")) for c in containers]
-    wanted = annotations.get(PREFIX + "container")
     if wanted is not None:
         return _named(spec, containers, wanted, names)
     default = annotations.get(DEFAULT_CONTAINER)
     if default in names:
         index = names.index(default)
-        return Target(f"/spec/containers/{index}", containers[index])
+        return Target(f"/spec/containers/{index}", names[index], containers[index])
     left = [i for i, name in enumerate(names) if name not in SIDECARS and name not in sidecars]
     if len(left) == 1:
-        return Target(f"/spec/containers/{left[0]}", containers[left[0]])
+        return Target(f"/spec/containers/{left[0]}", names[left[0]], containers[left[0]])
     if len(containers) == 1:
-        return Target("/spec/containers/0", containers[0])
+        return Target("/spec/containers/0", names[0], containers[0])
     if not containers:
         return Problem("spec.containers", "the pod has no container", "a pod needs at least one container")
     what = f"the pod has {len(names)} containers, and which one runs the Supervisor is not said"
@@ -95,11 +93,11 @@ def _named(
 ) -> Target | Problem:
     if wanted in names:
         index = names.index(wanted)
-        return Target(f"/spec/containers/{index}", containers[index])
+        return Target(f"/spec/containers/{index}", names[index], containers[index])
     for index, container in enumerate(sequence(spec, "initContainers")):
         if isinstance(container, dict) and container.get("name") == wanted:
             if container.get("restartPolicy") == "Always":
-                return Target(f"/spec/initContainers/{index}", container, native_sidecar=True)
+                return Target(f"/spec/initContainers/{index}", str(wanted), container, native_sidecar=True)
             what = f"{shown(wanted)} is an init container, which has to end before the pod starts"
             return Problem(PREFIX + "container", what, f"set it to one of: {_list(names)}")
     what = f"there is no container {shown(wanted)}"

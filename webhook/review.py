@@ -1,0 +1,216 @@
+"""The AdmissionReview contract, `admission.k8s.io/v1`: bytes in, bytes out, the engine in between.
+
+What the API server checks of an answer is in `admission.md §0.2`: the uid must be the request's, apiVersion and kind
+must be echoed, and a patch without patchType, or the reverse, fails the whole call. So both are left out where nothing
+changes.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from webhook.decide import Reason, Settings, Situation, mapping
+from webhook.inject import Outcome, inject
+from webhook.problems import caution, shown
+
+API_VERSION = "admission.k8s.io/v1"
+KIND = "AdmissionReview"
+
+WARNINGS_SENT = 6
+"""`kubectl` prints each on a line of its own; more would hide the first."""
+
+_UNPROCESSABLE = 422
+_NO_POD = caution("habitat-webhook was asked about something that is not a Pod; its rules should name pods alone")
+
+
+class ReviewError(Exception):
+    """The body is no review that can be answered; the HTTP status is 400 and the text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the webhook reads of `request` (kubernetes/api admission/v1 AdmissionRequest).
+
+    pod: `request.object` as it came, {} when there is none (DELETE). owner: "ReplicaSet/redis-5d8f" by the controlling
+    ownerReference, else "Pod/<generateName or name>".
+    """
+
+    uid: str
+    namespace: str
+    operation: str
+    subresource: str
+    pod: dict[str, Any]
+    owner: str
+    name: str
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is worth a log line and a metric. Holds no value of an annotation or of a variable.
+
+    reason: a code of `Reason`. ops: operations of the patch. problems: where the mistakes are, by annotation or field.
+    """
+
+    uid: str
+    namespace: str
+    owner: str
+    operation: str
+    decision: Literal["inject", "skip", "deny"]
+    reason: str
+    container: str
+    ops: int
+    warnings: tuple[str, ...]
+    problems: tuple[str, ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: status, JSON body, and the decision behind it."""
+
+    status: int
+    body: bytes
+    decision: Decision
+
+
+def review(body: bytes, settings: Settings) -> Answer:
+    """Answer one AdmissionReview.
+
+    Raises ReviewError for a body that is not one; anything else that is raised is our own mistake, for which the server
+    answers HTTP 500, so that the failure policy decides (`admission.md §0.1`).
+    """
+    return answer(read(body), settings)
+
+
+def read(body: bytes) -> Request:
+    """The request of a review. Raises ReviewError: not JSON, another kind or version, no request, no object."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ReviewError(f"the body is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise ReviewError(f"the body is not a JSON object; send a {KIND} of {API_VERSION}")
+    if document.get("kind") != KIND or document.get("apiVersion") != API_VERSION:
+        got = f"kind {shown(document.get('kind'))}, apiVersion {shown(document.get('apiVersion'))}"
+        raise ReviewError(
+            f"the body is {got}; allowed: kind {KIND}, apiVersion {API_VERSION} "
+            '(admissionReviewVersions: ["v1"] in the webhook configuration)'
+        )
+    request = document.get("request")
+    if not isinstance(request, dict):
+        raise ReviewError("the review has no request; the API server fills it in, a response alone is not enough")
+    return _request(request)
+
+
+def _request(request: dict[str, Any]) -> Request:
+    uid = request.get("uid")
+    if not isinstance(uid, str) or not uid:
+        raise ReviewError("request.uid is not a text, or empty; the answer has to echo it")
+    operation = _text(request, "operation") or "CREATE"
+    pod = request.get("object")
+    if pod is None and operation != "CREATE":
+        pod = {}
+    elif not isinstance(pod, dict) or not pod:
+        raise ReviewError("request.object is not an object, or empty; for a pod it holds metadata and spec")
+    metadata = mapping(pod, "metadata")
+    name = _text(metadata, "name") or _text(metadata, "generateName") or _text(request, "name")
+    return Request(
+        uid=uid,
+        namespace=_text(request, "namespace") or _text(metadata, "namespace") or "default",
+        operation=operation,
+        subresource=_text(request, "subResource"),
+        pod=pod,
+        owner=_owner(metadata) or f"{_text(pod, 'kind') or 'Pod'}/{name}",
+        name=name,
+        dry_run=request.get("dryRun") is True,
+    )
+
+
+def _text(parent: Mapping[str, Any], key: str) -> str:
+    value = parent.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _owner(metadata: Mapping[str, Any]) -> str:
+    references = metadata.get("ownerReferences")
+    for reference in references if isinstance(references, list) else ():
+        if isinstance(reference, dict) and reference.get("controller"):
+            return f"{_text(reference, 'kind')}/{_text(reference, 'name')}"
+    return ""
+
+
+def answer(request: Request, settings: Settings) -> Answer:
+    """Inject, and say it in the API server's terms. What is raised here is our own mistake."""
+    situation = Situation(
+        namespace=request.namespace,
+        operation=request.operation,
+        subresource=request.subresource,
+        settings=settings,
+    )
+    outcome = inject(request.pod, situation)
+    warnings = _warnings(outcome)
+    audit = {"reason": outcome.reason.code}
+    if outcome.container:
+        audit["container"] = outcome.container
+    response: dict[str, Any] = {"uid": request.uid, "allowed": not outcome.problems}
+    if outcome.problems:
+        response["status"] = _denial(request, outcome)
+    elif outcome.operations:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = b64encode(orjson.dumps(outcome.operations)).decode()
+    if warnings:
+        response["warnings"] = warnings
+    response["auditAnnotations"] = audit
+    body = orjson.dumps({"kind": KIND, "apiVersion": API_VERSION, "response": response})
+    return Answer(200, body, _decision(request, outcome, warnings))
+
+
+def _warnings(outcome: Outcome) -> tuple[str, ...]:
+    """At most WARNINGS_SENT of at most 120 characters; the last one counts those left out."""
+    warnings = outcome.warnings
+    if outcome.reason is Reason.NOT_A_POD:
+        return (_NO_POD, *warnings)
+    if len(warnings) <= WARNINGS_SENT:
+        return warnings
+    shown_ones = warnings[: WARNINGS_SENT - 1]
+    return (*shown_ones, f"and {len(warnings) - len(shown_ones)} more; habitat-webhook inject -f FILE lists them all")
+
+
+def _denial(request: Request, outcome: Outcome) -> dict[str, Any]:
+    """A metav1.Status as the API server's own validation gives it, so that clients find each cause."""
+    return {
+        "status": "Failure",
+        "code": _UNPROCESSABLE,
+        "reason": "Invalid",
+        "message": outcome.message(),
+        "details": {
+            "kind": "Pod",
+            "name": request.name,
+            "causes": [
+                {"reason": "FieldValueInvalid", "field": p.field, "message": f"{p.what}; {p.allowed}"}
+                for p in outcome.problems
+            ],
+        },
+    }
+
+
+def _decision(request: Request, outcome: Outcome, warnings: tuple[str, ...]) -> Decision:
+    return Decision(
+        uid=request.uid,
+        namespace=request.namespace,
+        owner=request.owner,
+        operation=request.operation,
+        decision="deny" if outcome.problems else "inject" if outcome.operations else "skip",
+        reason=outcome.reason.code,
+        container=outcome.container,
+        ops=len(outcome.operations),
+        warnings=warnings,
+        problems=tuple(p.where for p in outcome.problems),
+        dry_run=request.dry_run,
+    )
