@@ -29,6 +29,7 @@ _LISTEN = (
     ("gossip_port", "--listen-gossip", "HAB_LISTEN_GOSSIP"),
     ("ctl_port", "--listen-ctl", "HAB_LISTEN_CTL"),
 )
+_PORT_PAIRS = (("gossip-port", "http-port"), ("ctl-port", "http-port"), ("ctl-port", "gossip-port"))
 _UNKNOWN_SHOWN = 5
 _STOP_SECONDS = 8
 """What a service gets at the pod's end, hard-coded in the launcher (supervisor.md §11)."""
@@ -304,10 +305,9 @@ class _Resolution:
         if options.data_claim and options.data_volume:
             problem(PREFIX + "data-volume", "data-claim is set too, and both are one directory", "set one of them")
         ports = {"gossip-port": options.gossip_port, "http-port": options.http_port, "ctl-port": options.ctl_port}
-        for name, port in ports.items():
-            twin = next((n for n in ports if n != name and ports[n] == port), None)
-            if twin and name < twin:
-                problem(PREFIX + name, f"{port} is {PREFIX}{twin} too", "allowed: three different ports")
+        for name, twin in _PORT_PAIRS:
+            if ports[name] == ports[twin]:
+                problem(PREFIX + name, f"{ports[name]} is {PREFIX}{twin} too", "allowed: three different ports")
         if options.event_stream_url:
             self._event_stream(options)
         names = [b.partition(":")[0] for b in options.bind]
@@ -323,7 +323,7 @@ class _Resolution:
             what = "HAB_LISTEN_GOSSIP and --local-gossip-mode exclude each other"
             problem(f"{self.container.field}.env", what, f"remove the variable, or set {PREFIX}discovery: managed")
         for name, value in self.container.env.items():
-            if value == "" and name in STRICT_ENV | {"POD_IP"}:
+            if value == "" and (name in STRICT_ENV or name == "POD_IP"):
                 problem(f"{self.container.field}.env", f"{name} is empty", "remove it: the Supervisor exits with 2")
         if options.config and self.findings.problems == []:
             variable = config_variable(self._config_name())

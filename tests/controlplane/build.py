@@ -139,10 +139,7 @@ def _build_once(
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        Progress(f"waiting for another run that is {label}", stream) as waiting,
-        exclusive(target.parent.parent / "lock", while_waiting=waiting.tick),
-    ):
+    with exclusive(target.parent.parent / "lock", Progress(f"waiting for another run that is {label}", stream)):
         if target.exists():
             return target
         toolchain = find_toolchain(required_version(directory / "go.mod"), stream=stream)

@@ -80,11 +80,16 @@ class Cluster:
         return self.access.ca
 
     def run_kubectl(
-        self, *arguments: str, input: str | None = None, as_: str | None = None, kubeconfig: Path | None = None
+        self,
+        *arguments: str,
+        input: str | None = None,  # noqa: A002 - as subprocess.run calls it
+        as_: str | None = None,
+        kubeconfig: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Runs kubectl and returns its exit code, stdout and stderr (warnings of the API server are there).
 
-        `as_` impersonates a user, such as `system:serviceaccount:shop:default`; `kubeconfig` replaces the administrator's.
+        `as_` impersonates a user, such as `system:serviceaccount:shop:default`; `kubeconfig` replaces the
+        administrator's.
         """
         command = [str(self.access.kubectl), f"--kubeconfig={kubeconfig or self.kubeconfig}"]
         if as_ is not None:
@@ -96,14 +101,14 @@ class Cluster:
     def kubectl(
         self,
         *arguments: str,
-        input: str | None = None,
+        input: str | None = None,  # noqa: A002 - as subprocess.run calls it
         check: bool = True,
         as_: str | None = None,
         kubeconfig: Path | None = None,
     ) -> str:
-        """Runs kubectl and returns its standard output; with check=False standard output and error, whatever the exit code.
+        """Runs kubectl and returns its standard output. Raises KubectlError.
 
-        Raises KubectlError.
+        With check=False standard output and standard error, whatever the exit code.
         """
         completed = self.run_kubectl(*arguments, input=input, as_=as_, kubeconfig=kubeconfig)
         if not check:
@@ -125,7 +130,9 @@ class Cluster:
 
     def token(self, namespace: str, serviceaccount: str, *, seconds: int = 3600) -> str:
         """A fresh bearer token of a service account, by the TokenRequest API."""
-        return self.kubectl("create", "token", serviceaccount, f"--namespace={namespace}", f"--duration={seconds}s").strip()
+        return self.kubectl(
+            "create", "token", serviceaccount, f"--namespace={namespace}", f"--duration={seconds}s"
+        ).strip()
 
     def kubeconfig_for(self, namespace: str, serviceaccount: str) -> Path:
         """A kubeconfig that has no more than the rights of a service account."""
@@ -137,8 +144,8 @@ class Cluster:
     ) -> tuple[int, Any]:
         """One HTTPS request to the API server: status and decoded JSON (text where it is not JSON).
 
-        With the token if there is one, else as the administrator, else (no certificate known) anonymously. A path is such
-        as `/api/v1/namespaces/default/pods?dryRun=All`.
+        With the token if there is one, else as the administrator, else (no certificate known) anonymously. A path is
+        such as `/api/v1/namespaces/default/pods?dryRun=All`.
         """
         context = ssl.create_default_context(cafile=str(self.ca))
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -196,8 +203,8 @@ def wait_for(what: str, attempt: Callable[[], T | None], *, seconds: float = 60)
 def existing_cluster(kubeconfig: Path, scratch: Path, *, kubectl: Path) -> Cluster:
     """A cluster that somebody else runs, by the current context of its kubeconfig.
 
-    `scratch` is an empty folder for the certificate and for kubectl's cache. Raises KubectlError when the kubeconfig has
-    no current context, and ValueError when it does not hold the cluster's CA certificate.
+    `scratch` is an empty folder for the certificate and for kubectl's cache. Raises KubectlError when the kubeconfig
+    has no current context, and ValueError when it does not hold the cluster's CA certificate.
     """
     bare = Cluster(Access(kubeconfig=kubeconfig, url="", ca=Path(), kubectl=kubectl, scratch=scratch))
     view = json.loads(bare.kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))

@@ -1,7 +1,7 @@
-"""A real Kubernetes control plane in a few seconds: etcd, kube-apiserver, its controllers and scheduler, simulated nodes.
+"""A real Kubernetes control plane in a few seconds: etcd, kube-apiserver, controllers, scheduler, simulated nodes.
 
-    with ControlPlane() as cluster:
-        cluster.kubectl("create", "deployment", "web", "--image=nginx", "--replicas=3")
+with ControlPlane() as cluster:
+    cluster.kubectl("create", "deployment", "web", "--image=nginx", "--replicas=3")
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 STAGES = Path(__file__).parent / "stages.yaml"
 START_SECONDS = 120
-STOP_SECONDS = 15
 
 
 class ClusterError(RuntimeError):
@@ -40,9 +39,12 @@ class RunningControlPlane(Cluster):
         super().__init__(access)
         self.processes = {process.name: process for process in processes}
 
-    def stop_apiserver(self, *, grace_seconds: float = STOP_SECONDS) -> None:
-        """Stops kube-apiserver alone (0 seconds: kills it); what it has stored stays, and its port stays reserved."""
-        self.processes["kube-apiserver"].stop(grace_seconds=grace_seconds)
+    def stop_apiserver(self) -> None:
+        """Kills kube-apiserver alone; what it has stored stays, and its port stays reserved.
+
+        Asked to end (SIGTERM), it would wait 60 s for the watches of its clients.
+        """
+        self.processes["kube-apiserver"].stop()
 
     def start_apiserver(self) -> None:
         """Starts a stopped kube-apiserver at the same URL and waits until it is ready."""
@@ -85,8 +87,8 @@ class RunningControlPlane(Cluster):
 class ControlPlane:
     """Starts a control plane at the start of a `with` block and ends it, with all that it has stored, at the end.
 
-    nodes: how many simulated nodes. apiserver_flags: further flags of kube-apiserver, which win over ours. stream: where
-    progress goes that takes over two seconds (standard error when None).
+    nodes: how many simulated nodes. apiserver_flags: further flags of kube-apiserver, which win over ours.
+    stream: where progress goes when something takes over two seconds (standard error when None).
 
     Raises at the start: BuildError, ToolchainError, ClusterError.
     """

@@ -1,11 +1,11 @@
 """Runs a program that dies with the process that started it: `leash.py PARENT_PID PROGRAM [ARGUMENT…]`.
 
-Linux tells a process of its parent's death when asked to (prctl(2), PR_SET_PDEATHSIG); the setting survives execve(2), so
-the program needs no helper beside it and is killed even when its owner is killed with SIGKILL. Asked for here, in a fresh
-interpreter, and not in a `preexec_fn`: that one runs between fork and exec of a program that may have threads.
+Linux tells a process of its parent's death when asked to (prctl(2), PR_SET_PDEATHSIG). The setting survives execve(2),
+so the program needs no helper beside it, and is killed even when its owner is killed with SIGKILL. It is asked for
+here, in a fresh interpreter, not in a `preexec_fn`: that runs between fork and exec of a program that may have threads.
 
-The signal comes at the end of the *thread* that started this process; `processes.py` starts everything from one thread that
-lives as long as its process. Elsewhere than on Linux the program is simply executed, and ends only when it is stopped.
+The signal comes at the end of the *thread* that started this process; `processes.py` starts everything from one thread
+that lives as long as its process. Elsewhere than on Linux the program is simply executed, and ends only when stopped.
 """
 
 import ctypes

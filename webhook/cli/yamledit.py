@@ -1,8 +1,8 @@
 """Changes the value of a YAML document by changing as little of its text as possible: comments and quoting stay.
 
-The tree says where each node stands; the difference between the old value and the new one becomes a list of edits of the
-text. The result is read again and compared, so a layout that this module does not know (flow style where something is
-added, an anchor whose node changes) costs the comments of that document, never its meaning: it is then written anew.
+The tree says where each node stands; the difference between the old value and the new one becomes a list of edits of
+the text. The result is read again and compared, so a layout that this module does not know (an anchor whose node
+changes, a document in flow style) costs the comments of that document, never its meaning: it is then written anew.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
+from webhook.cli.errors import Unreadable
 from webhook.cli.yamlnodes import Node, Part, key_of, read_stream, value_of
 from webhook.cli.yamlwrite import block_lines, entry_lines, item_lines
 
@@ -57,13 +58,13 @@ def _edited(part: Part, old: Any, new: Any) -> str | None:
     if part.root is None:
         return None
     text = part.text if part.text.endswith("\n") else part.text + "\n"
-    editor = _Editor(text, part.offset)
+    editor = _Editor(text, part.offset, _sequence_step(part.root))
     try:
         editor.change(part.root, old, new)
         edited = editor.result()
-    except _UnknownLayoutError:
+        return edited if same(_read(edited), new) else None
+    except (_UnknownLayoutError, Unreadable):
         return None
-    return edited if same(_read(edited), new) else None
 
 
 class _UnknownLayoutError(Exception):
@@ -72,8 +73,11 @@ class _UnknownLayoutError(Exception):
 
 @dataclass(slots=True)
 class _Editor:
+    """Collects edits of one document; positions are offsets into its own text, nodes count from the stream's begin."""
+
     text: str
     offset: int
+    step: int
     edits: list[tuple[int, int, str]] = field(default_factory=list)
 
     def result(self) -> str:
@@ -98,7 +102,6 @@ class _Editor:
 
     def _change_mapping(self, node: Node, old: dict[str, Any], new: dict[str, Any]) -> None:
         last: Node | None = None
-        step = self._sequence_step(node)
         for key_node, value_node in node.pairs:
             last = value_node
             if key_node.merge or key_node.kind != "scalar":
@@ -107,24 +110,25 @@ class _Editor:
             if key not in new:
                 self._remove(self._line_of(key_node, node), self._after(value_node))
             elif not same(old[key], new[key]):
-                self._change_value(node, key_node, value_node, old[key], new[key], step)
+                self._change_value(node, key_node, value_node, old[key], new[key])
         added = [key for key in new if key not in old]
         if added and last is not None:
-            lines = [line for key in added for line in entry_lines(key, new[key], node.column, step)]
+            lines = [line for key in added for line in entry_lines(key, new[key], node.column, self.step)]
             self._insert(self._after(last), lines)
 
-    def _change_value(self, parent: Node, key_node: Node, value_node: Node, old: Any, new: Any, step: int) -> None:
+    def _change_value(self, parent: Node, key_node: Node, value_node: Node, old: Any, new: Any) -> None:
         try:
             self.change(value_node, old, new)
         except _UnknownLayoutError:
-            if value_node.block and value_node.kind != "scalar" and value_node.start > self._line_end(key_node.end):
-                raise
-            first, *rest = entry_lines("k", new, parent.column, step)
+            after_colon = self._colon(key_node) + 1
+            end = value_node.end - self.offset
+            if value_node.block:
+                end = self._trimmed(after_colon, self._after(value_node))
+                if self.text[after_colon : value_node.start - self.offset].strip():
+                    raise  # a comment stands between the key and its value
+            first, *rest = entry_lines("k", new, parent.column, self.step)
             replacement = first.lstrip(" ").removeprefix("k:")
-            start, end = self._colon(key_node) + 1, value_node.end - self.offset
-            if value_node.block:  # a literal block: its last line break stays
-                end = self._trimmed(start, end)
-            self.edits.append((start, end, self._newline().join([replacement, *rest])))
+            self.edits.append((after_colon, end, self._newline().join([replacement, *rest])))
 
     def _change_sequence(self, node: Node, old: list[Any], new: list[Any]) -> None:
         matcher = difflib.SequenceMatcher(None, _identities(old), _identities(new), autojunk=False)
@@ -136,7 +140,7 @@ class _Editor:
             if i2 > i1:
                 self._remove(self._dash_line(node, i1), self._after(node.items[i2 - 1]))
             if j2 > j1:
-                lines = [line for value in new[j1:j2] for line in item_lines(value, node.column)]
+                lines = [line for value in new[j1:j2] for line in item_lines(value, node.column, self.step)]
                 at = self._after(node.items[i2 - 1]) if i2 else self._dash_line(node, 0)
                 self._insert(at, lines)
 
@@ -188,15 +192,17 @@ class _Editor:
         return start + len(self.text[start:end].rstrip("\r\n "))
 
     def _newline(self) -> str:
-        first = self.text.index("\n")
-        return "\r\n" if self.text[first - 1 : first] == "\r" else "\n"
+        return "\r\n" if "\r\n" in self.text else "\n"
 
-    def _sequence_step(self, node: Node) -> int:
-        """How far the document indents sequences below their key: as its neighbours do, else not at all."""
-        for key_node, value_node in node.pairs:
-            if value_node.kind == "sequence" and value_node.block and value_node.column >= key_node.column:
-                return value_node.column - key_node.column
-        return 0
+
+def _sequence_step(node: Node) -> int:
+    """How far the document indents sequences below their keys: as its first one does, else not at all."""
+    for key_node, value_node in node.pairs:
+        if value_node.kind == "sequence" and value_node.block and value_node.column >= key_node.column:
+            return value_node.column - key_node.column
+        if step := _sequence_step(value_node):
+            return step
+    return next(filter(None, map(_sequence_step, node.items)), 0)
 
 
 def _identities(items: list[Any]) -> list[str]:
@@ -206,5 +212,5 @@ def _identities(items: list[Any]) -> list[str]:
 
 def _identity(item: Any) -> str:
     if isinstance(item, dict) and isinstance(item.get("name"), str):
-        return "name " + item["name"]
+        return f"name {item['name']}"
     return repr(item)

@@ -78,13 +78,13 @@ def read_stream(text: str, source: str) -> list[Part]:
     parts: list[Part] = []
     events = _events(text, source)
     for event in events:
-        if isinstance(event, yaml.DocumentStartEvent):
+        if _is(event, yaml.DocumentStartEvent):
             mark = event.start_mark
-            part = Part("", None, mark.index if parts else 0, mark.line, event.explicit)
+            part = Part("", None, mark.index if parts else 0, mark.line, explicit=event.explicit)
             part.directives = text.startswith("%", mark.index)
             part.root = _Composer(events, source).document()
             parts.append(part)
-        elif isinstance(event, yaml.DocumentEndEvent):
+        elif _is(event, yaml.DocumentEndEvent):
             parts[-1].closed = event.explicit
     if not parts:
         return [Part(text, None)] if text else []
@@ -103,8 +103,13 @@ def _events(text: str, source: str) -> Iterator[Any]:
         raise Unreadable(source, what, line=line, column=column, advice=_advice(text, line)) from error
 
 
+def _is(event: Any, kind: type[Any]) -> bool:
+    """Isinstance without narrowing: PyYAML's types call marks and flags optional that its parser always sets."""
+    return isinstance(event, kind)
+
+
 def _refuse_unprintable(text: str, source: str) -> None:
-    """libyaml refuses the same characters, but names a byte, not a line."""
+    """What libyaml refuses too, but with a byte for a place where a reader wants a line."""
     if found := _UNPRINTABLE.search(text):
         before = text[: found.start()]
         what = f"the character U+{ord(found[0]):04X} is not allowed in YAML"
@@ -142,12 +147,12 @@ class _Composer:
         node = Node("scalar", mark.index, event.end_mark.index, mark.line, mark.column)
         if depth > MAX_DEPTH:
             raise self._error(node, f"nested more than {MAX_DEPTH} levels deep", "no Kubernetes object is that deep")
-        if isinstance(event, yaml.AliasEvent):
+        if _is(event, yaml.AliasEvent):
             return self._alias(event.anchor, node)
         node.opaque = event.anchor is not None or event.tag is not None
         if event.anchor is not None:
             self._open.add(event.anchor)
-        if isinstance(event, yaml.ScalarEvent):
+        if _is(event, yaml.ScalarEvent):
             self._scalar(event, node)
         else:
             self._collection(event, node, depth)
@@ -173,10 +178,8 @@ class _Composer:
 
     def _resolved(self, event: Any, node: Node, *, plain: bool) -> Scalar:
         text: str = event.value
-        if event.tag is None:
-            value = resolve_plain(text) if plain else text
-        else:
-            value = self._tagged(event.tag, text, node)
+        untagged = resolve_plain(text) if plain else text
+        value = untagged if event.tag is None else self._tagged(event.tag, text, node)
         if isinstance(value, float) and not math.isfinite(value):
             raise self._error(node, f"{text} has no place in JSON", "quote it when a text is meant")
         return value
@@ -206,12 +209,12 @@ class _Composer:
             raise self._unknown_tag(event.tag, node)
         node.block = not event.flow_style
         ends: type[Any]
-        if isinstance(event, yaml.SequenceStartEvent):
+        if _is(event, yaml.SequenceStartEvent):
             node.kind, ends = "sequence", yaml.SequenceEndEvent
         else:
             node.kind, ends = "mapping", yaml.MappingEndEvent
         children = []
-        while not isinstance(following := next(self._events), ends):
+        while not _is(following := next(self._events), ends):
             child = self._node(following, depth + 1)
             node.size += child.size
             node.added += child.added

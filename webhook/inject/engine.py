@@ -81,7 +81,7 @@ class _Injection:
         target = find(self.spec, self._said("container"), self.annotations, self.situation.settings.sidecars)
         if isinstance(target, Problem):
             self.findings.problems.append(target)
-            self._read(Target("", "", {}))  # the annotations' own mistakes are said in the same message
+            self._read(Target("", "", "spec", {}))  # the annotations' own mistakes are said in the same message
             return self._invalid("")
         if self._said("entrypoint") != "custom" and not keeps_entrypoint(target.container):
             if runs_supervisor(target.container):

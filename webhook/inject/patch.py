@@ -98,18 +98,28 @@ def rehearse(pod: Pod, operations: Iterable[Operation]) -> Pod:
     """
     top = dict(pod)
     copies = {id(top)}
+    known: dict[str, Any] = {"": top}
     for operation in operations:
-        *parents, last = operation["path"].split("/")[1:]
-        at: Any = top
-        for token in parents:
-            key = _key(at, token, operation)
-            child = at[key]
-            if id(child) not in copies:
-                child = at[key] = _copied(child, operation)
-                copies.add(id(child))
-            at = child
-        _write(at, last, operation)
+        parent, _, last = operation["path"].rpartition("/")
+        at = known.get(parent)
+        if at is None:
+            at = known[parent] = _walk(top, parent, copies, operation)
+        if not _write(at, last, operation):
+            known = {"": top}  # an index or a member that stood for one thing may stand for another now
     return top
+
+
+def _walk(top: Pod, parent: str, copies: set[int], operation: Operation) -> Any:
+    """The container at a path, every container on the way to it replaced by a copy."""
+    at: Any = top
+    for token in parent.split("/")[1:]:
+        key = _key(at, token, operation)
+        child = at[key]
+        if id(child) not in copies:
+            child = at[key] = _copied(child, operation)
+            copies.add(id(child))
+        at = child
+    return at
 
 
 def _copied(child: Any, operation: Operation) -> Any:
@@ -130,20 +140,26 @@ def _key(at: Any, token: str, operation: Operation) -> Any:
     raise PatchError(f"{operation['path']}: there is no {token}")
 
 
-def _write(at: Any, last: str, operation: Operation) -> None:
+def _write(at: Any, last: str, operation: Operation) -> bool:
+    """Write one value; returns whether everything else is where it was."""
     value = operation["value"]
     if operation["op"] == "replace":
         at[_key(at, last, operation)] = value
-    elif operation["op"] != "add":
+        return False
+    if operation["op"] != "add":
         raise PatchError(f"{operation['op']}: only add and replace are written")
-    elif type(at) is not list:
-        at[unescape(last)] = value
-    elif last == "-":
+    if type(at) is not list:
+        name = unescape(last)
+        new = name not in at
+        at[name] = value
+        return new
+    if last == "-":
         at.append(value)
-    elif last.isdecimal() and int(last) <= len(at):
-        at.insert(int(last), value)
-    else:
+        return True
+    if not last.isdecimal() or int(last) > len(at):
         raise PatchError(f"{operation['path']}: the index is outside the array")
+    at.insert(int(last), value)
+    return False
 
 
 def unescape(token: str) -> str:

@@ -47,18 +47,21 @@ SIDECARS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """path: its JSON Pointer, "/spec/containers/0". name: of the container. container: as in the pod, untouched."""
+    """path: its JSON Pointer, "/spec/containers/0". field: how messages name it, "spec.containers[redis]". container:
+    as in the pod, untouched.
+    """
 
     path: str
     name: str
+    field: str
     container: Mapping[str, Any]
     native_sidecar: bool = False
 
-    @property
-    def field(self) -> str:
-        """How messages name it: spec.containers[redis]."""
-        kind = "initContainers" if self.native_sidecar else "containers"
-        return f"spec.{kind}[{shown(self.name)[1:-1]}]"
+
+def _target(index: int, container: Mapping[str, Any], *, native_sidecar: bool = False) -> Target:
+    kind = "initContainers" if native_sidecar else "containers"
+    name = str(container.get("name", ""))
+    return Target(f"/spec/{kind}/{index}", name, f"spec.{kind}[{shown(name)[1:-1]}]", container, native_sidecar)
 
 
 def find(
@@ -76,12 +79,12 @@ def find(
     default = annotations.get(DEFAULT_CONTAINER)
     if default in names:
         index = names.index(default)
-        return Target(f"/spec/containers/{index}", names[index], containers[index])
+        return _target(index, containers[index])
     left = [i for i, name in enumerate(names) if name not in SIDECARS and name not in sidecars]
     if len(left) == 1:
-        return Target(f"/spec/containers/{left[0]}", names[left[0]], containers[left[0]])
+        return _target(left[0], containers[left[0]])
     if len(containers) == 1:
-        return Target("/spec/containers/0", names[0], containers[0])
+        return _target(0, containers[0])
     if not containers:
         return Problem("spec.containers", "the pod has no container", "a pod needs at least one container")
     what = f"the pod has {len(names)} containers, and which one runs the Supervisor is not said"
@@ -93,11 +96,11 @@ def _named(
 ) -> Target | Problem:
     if wanted in names:
         index = names.index(wanted)
-        return Target(f"/spec/containers/{index}", names[index], containers[index])
+        return _target(index, containers[index])
     for index, container in enumerate(sequence(spec, "initContainers")):
         if isinstance(container, dict) and container.get("name") == wanted:
             if container.get("restartPolicy") == "Always":
-                return Target(f"/spec/initContainers/{index}", str(wanted), container, native_sidecar=True)
+                return _target(index, container, native_sidecar=True)
             what = f"{shown(wanted)} is an init container, which has to end before the pod starts"
             return Problem(PREFIX + "container", what, f"set it to one of: {_list(names)}")
     what = f"there is no container {shown(wanted)}"

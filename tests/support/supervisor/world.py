@@ -5,6 +5,7 @@ Every answer is fixed, so that the same pod always gets the same verdict.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,21 @@ HEAD = (2, 1, 78)
 
 _SUBSCRIPT = re.compile(r"metadata\.(annotations|labels)\['(.*)'\]", re.DOTALL)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+
+
+def _plausible(name: str, key: str) -> str:
+    """What a user's object would hold under a key."""
+    if key == "ring-key":
+        return RING_KEY
+    return f"# {key} of {name}\n" if key.endswith(".toml") else f"{key}-of-{name}"
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +78,15 @@ class World:
 
     def resolves(self, host: str) -> bool:
         """Whether getaddrinfo finds an IPv4 address for a name or a literal."""
+        if host.rpartition(".")[2].isdigit():
+            return _is_ipv4(host)
         return bool(_HOST_NAME.fullmatch(host)) and len(host) <= 253 and host not in self.dead_names
 
     def secret(self, name: str, key: str) -> str:
-        return self.secrets.get(name, {}).get(key, RING_KEY if key == "ring-key" else f"{key}-of-{name}")
+        return self.secrets.get(name, {}).get(key, _plausible(name, key))
 
     def config_map(self, name: str, key: str) -> str:
-        return self.config_maps.get(name, {}).get(key, f"{key}-of-{name}")
+        return self.config_maps.get(name, {}).get(key, _plausible(name, key))
 
     def env_from(self, source: Mapping[str, Any]) -> dict[str, str]:
         """The variables of one envFrom entry; only those that a test has named."""
