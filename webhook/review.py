@@ -183,7 +183,7 @@ def _warnings(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _denial(request: Request, outcome: Outcome) -> dict[str, Any]:
-    """A metav1.Status as the API server's own validation gives it, so that clients find each cause."""
+    """A metav1.Status as the API server's own validation gives it: kubectl prints the causes, not the message."""
     return {
         "status": "Failure",
         "code": _UNPROCESSABLE,
@@ -193,7 +193,7 @@ def _denial(request: Request, outcome: Outcome) -> dict[str, Any]:
             "kind": "Pod",
             "name": request.name,
             "causes": [
-                {"reason": "FieldValueInvalid", "field": p.field, "message": f"{p.what}; {p.allowed}"}
+                {"reason": "FieldValueInvalid", "field": p.field, "message": outcome.explained(p)}
                 for p in outcome.problems
             ],
         },

@@ -348,7 +348,8 @@ class _Resolution:
 
     def _cautions(self, options: Options) -> None:
         warn = self.findings.warn
-        if options.license is None and "HAB_LICENSE" not in self.container.env:
+        mistaken = any(p.where == PREFIX + "license" for p in self.findings.problems)
+        if options.license is None and not mistaken and "HAB_LICENSE" not in self.container.env:
             warn(f"no licence is accepted: set {PREFIX}license: accept-no-persist, or the Supervisor exits with 1")
         if options.update_strategy in ("at-once", "rolling"):
             warn(f"{PREFIX}update-strategy {options.update_strategy} changes packages inside a running image")

@@ -147,21 +147,24 @@ class Cluster:
         With the token if there is one, else as the administrator, else (no certificate known) anonymously. A path is
         such as `/api/v1/namespaces/default/pods?dryRun=All`.
         """
-        context = ssl.create_default_context(cafile=str(self.ca))
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        elif self.access.client is not None:
-            context.load_cert_chain(self.access.client.certificate, self.access.client.key)
-        host = urllib.parse.urlsplit(self.url).netloc
-        connection = http.client.HTTPSConnection(host, context=context, timeout=REQUEST_SECONDS)
-        with contextlib.closing(connection):
+        with contextlib.closing(self.connect(administrator=token is None)) as connection:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             answer = connection.getresponse()
             content = answer.read()
             if answer.headers.get_content_type() == "application/json":
                 return answer.status, json.loads(content)
             return answer.status, content.decode(errors="replace")
+
+    def connect(self, *, administrator: bool = True) -> http.client.HTTPSConnection:
+        """A connection to the API server, for requests that are to share one; opened by its first request."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        if administrator and self.access.client is not None:
+            context.load_cert_chain(self.access.client.certificate, self.access.client.key)
+        host = urllib.parse.urlsplit(self.url).netloc
+        return http.client.HTTPSConnection(host, context=context, timeout=REQUEST_SECONDS)
 
     def wait(self, what: str, attempt: Callable[[], T | None], *, seconds: float = 60) -> T:
         """Calls `attempt` ten times a second until it returns something true, which is returned.

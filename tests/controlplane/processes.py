@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -113,11 +114,16 @@ class Process:
             raise ProcessError(f"{self.name} is running already (pid {self.pid})")
         self._process = spawn(self.command, log=self.log, cwd=self.directory)
 
-    def stop(self) -> None:
-        """Kills the program, if it runs. Nothing that runs here has anything to save."""
-        if self.running and self._process is not None:
-            self._process.kill()
-            self._process.wait()
+    def stop(self, *, grace_seconds: float = 0) -> None:
+        """Ends the program, if it runs: SIGTERM and up to `grace_seconds` of patience, then SIGKILL."""
+        if self._process is None or not self.running:
+            return
+        if grace_seconds > 0:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace_seconds)
+        self._process.kill()
+        self._process.wait()
 
     def check(self) -> None:
         """Raises ProcessError with the tail of the log when the program has ended by itself."""

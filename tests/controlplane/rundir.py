@@ -29,10 +29,6 @@ class RunDirectory:
         self._owner.acquire()
         self.path = unlocked.rename(unlocked.with_name(PREFIX + unlocked.name.removeprefix(PREFIX_UNTIL_LOCKED)))
 
-    def release_lock(self) -> None:
-        """Lets go of owner.lock, for which others may be waiting; the folder stays."""
-        self._owner.release()
-
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         self._owner.release()

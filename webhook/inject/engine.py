@@ -17,8 +17,6 @@ from webhook.options import INJECTED, PEERS, PREFIX
 from webhook.problems import Problem
 from webhook.spec import Container, Findings, SupervisorSpec, resolve
 
-_WARNINGS_SHOWN = 8
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -41,13 +39,13 @@ class Outcome:
         """The whole text that the user reads when the pod is denied; every problem, each with its link."""
         count = len(self.problems)
         head = f"this pod cannot run under the Habitat Supervisor, {count} problem{'s'[: count > 1]}:"
-        return "\n".join([head, *(f"- {p} ({self.docs_url}/{_page(p)})" for p in self.problems)])
+        return "\n".join([head, *(f"- {p.where}: {self.explained(p)}" for p in self.problems)])
 
-
-def _page(problem: Problem) -> str:
-    return (
-        f"annotations.md#{problem.where[len(PREFIX) :]}" if problem.where.startswith(PREFIX) else "troubleshooting.md"
-    )
+    def explained(self, problem: Problem) -> str:
+        """One problem without its place: what is wrong, what is allowed, where to read on."""
+        annotation = problem.where.startswith(PREFIX)
+        page = f"annotations.md#{problem.where[len(PREFIX) :]}" if annotation else "troubleshooting.md#invalid"
+        return f"{problem.what}; {problem.allowed} ({self.docs_url}/{page})"
 
 
 def inject(pod: Pod, situation: Situation | None = None) -> Outcome:
@@ -202,7 +200,7 @@ class _Injection:
         return Outcome(Reason.INVALID, [], self._warnings(), problems, container, docs_url=url)
 
     def _warnings(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self.findings.warnings))[:_WARNINGS_SHOWN]
+        return tuple(dict.fromkeys(self.findings.warnings))
 
 
 def _literals(container: Mapping[str, Any], without: tuple[str, ...]) -> dict[str, str | None]:
