@@ -21,9 +21,6 @@ from webhook.problems import caution, shown
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
 
-WARNINGS_SENT = 6
-"""`kubectl` prints each on a line of its own; more would hide the first."""
-
 _UNPROCESSABLE = 422
 _NO_POD = caution("habitat-webhook was asked about something that is not a Pod; its rules should name pods alone")
 
@@ -154,7 +151,7 @@ def answer(request: Request, settings: Settings) -> Answer:
         settings=settings,
     )
     outcome = inject(request.pod, situation)
-    warnings = _warnings(outcome)
+    warnings = (_NO_POD,) if outcome.reason is Reason.NOT_A_POD else outcome.warnings
     audit = {"reason": outcome.reason.code}
     if outcome.container:
         audit["container"] = outcome.container
@@ -169,17 +166,6 @@ def answer(request: Request, settings: Settings) -> Answer:
     response["auditAnnotations"] = audit
     body = orjson.dumps({"kind": KIND, "apiVersion": API_VERSION, "response": response})
     return Answer(200, body, _decision(request, outcome, warnings))
-
-
-def _warnings(outcome: Outcome) -> tuple[str, ...]:
-    """At most WARNINGS_SENT of at most 120 characters; the last one counts those left out."""
-    warnings = outcome.warnings
-    if outcome.reason is Reason.NOT_A_POD:
-        return (_NO_POD, *warnings)
-    if len(warnings) <= WARNINGS_SENT:
-        return warnings
-    shown_ones = warnings[: WARNINGS_SENT - 1]
-    return (*shown_ones, f"and {len(warnings) - len(shown_ones)} more; habitat-webhook inject -f FILE lists them all")
 
 
 def _denial(request: Request, outcome: Outcome) -> dict[str, Any]:

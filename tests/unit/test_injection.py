@@ -353,7 +353,13 @@ def test_forged_record_does_not_stop_an_injection() -> None:
 
 def test_uninject_gives_back_what_was_there() -> None:
     every = with_redis(ring_key="k", config="a = 1", config_map="c", files_secret="f", data_volume="v", org="o")
-    pod = a_pod(every, spec={"volumes": [{"name": "v", "emptyDir": {}}], "securityContext": {}}, args=["-v"], env=[])
+    pod = a_pod(
+        every,
+        spec={"volumes": [{"name": "v", "emptyDir": {}}], "securityContext": {}},
+        args=["-v"],
+        env=[],
+        livenessProbe=None,
+    )
     assert uninject(apply(pod, inject(pod).operations)) == pod
     bare = a_pod()
     assert uninject(bare) is bare

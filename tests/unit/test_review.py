@@ -13,7 +13,7 @@ from tests.support.reviews import SERVICE, encoded, pod, review
 from webhook.decide import Settings
 from webhook.inject import Situation, apply, inject
 from webhook.options import PREFIX
-from webhook.review import WARNINGS_SENT, Answer, ReviewError, read
+from webhook.review import Answer, ReviewError, read
 from webhook.review import review as answer_to
 from webhook.server.settings import ServeSettings
 
@@ -129,11 +129,10 @@ def test_unknown_annotation_is_a_short_warning() -> None:
     assert all(len(warning) <= 120 for warning in warnings)
 
 
-def test_there_are_at_most_a_handful_of_warnings_and_the_last_counts_the_others() -> None:
+def test_there_are_at_most_a_handful_of_warnings() -> None:
     unknown = {f"{PREFIX}unheard-of-{n}": "x" for n in range(30)}
     warnings = response(pod(SERVICE | unknown))["warnings"]
-    assert len(warnings) == WARNINGS_SENT
-    assert warnings[-1].startswith("and ")
+    assert 1 < len(warnings) <= 8
     assert all(len(warning) <= 120 for warning in warnings)
 
 
@@ -208,7 +207,7 @@ def test_malformed_parts_of_a_pod_are_answered_not_raised(field: str, value: Any
     ],
 )
 def test_what_is_no_review_is_a_review_error_that_says_why(document: bytes, words: str) -> None:
-    with pytest.raises(ReviewError, match=".") as raised:
+    with pytest.raises(ReviewError) as raised:
         read(document)
     assert words in str(raised.value)
     assert len(str(raised.value)) < 400

@@ -23,6 +23,7 @@ MAX_DEPTH = 200
 MAX_ALIASED = 100_000
 """Nodes that aliases may add to one document: more than any manifest needs, and little enough to expand at once."""
 
+_LEAST_WITH_EXPONENT = 1e21  # encoding/json's floatEncoder
 _PARSER = getattr(
     yaml, "CLoader", yaml.Loader
 )  # libyaml where PyYAML was built with it: the same events, 20 times faster
@@ -234,7 +235,7 @@ def value_of(node: Node, source: str) -> Any:
     if node.kind == "alias":
         return value_of(_target(node), source)
     if node.kind == "scalar":
-        return node.value
+        return _as_json(node.value)
     if node.kind == "sequence":
         return [value_of(item, source) for item in node.items]
     value: dict[str, Any] = {}
@@ -261,11 +262,19 @@ def value_of(node: Node, source: str) -> Any:
     return value
 
 
+def _as_json(value: Scalar) -> Scalar:
+    """Go writes the float of `replicas: 3e0` as 3, which an integer field takes; Python would write 3.0."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LEAST_WITH_EXPONENT:
+        return int(value)
+    return value
+
+
 def key_of(node: Node, source: str) -> str:
     """The JSON key that a key node becomes. Raises Unreadable where it cannot be one."""
     plain = _target(node) if node.kind == "alias" else node
     if plain.kind != "scalar":
-        raise _misplaced(source, node, f"a {plain.kind} as a key", "a key is a text")
+        advice = "a key is a text; if this is a template, with {{ … }}, render it first"
+        raise _misplaced(source, node, f"a {plain.kind} as a key", advice)
     try:
         return key_text(plain.value)
     except ValueError as error:

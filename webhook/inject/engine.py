@@ -143,14 +143,13 @@ class _Injection:
         recorded = before.env if before else ()
         added_env = env.write(patch, target.path, dict(container), variables, recorded, self.findings)
         ports.write(patch, target.path, target.field, dict(container), spec, self.findings)
-        recorded = before.probes if before else ()
-        added_probes = probes.write(patch, target.path, container, spec, recorded, self.findings)
+        probes.write(patch, target.path, container, spec, before.created if before else (), self.findings)
         volumes.write(patch, target.path, target.field, self.spec, container, storage, self.findings, again=again)
         self._fs_group(spec, who)
         membership.write_labels(patch, self.metadata, membership.labels(spec), self.findings, again=again)
         files.write_copier(patch, self.pod, target, who, spec, self.findings, again=again)
         surroundings(self.spec, self.findings)
-        added = Record("", "", "", tuple(added_args), tuple(added_env), tuple(added_probes), self._mounts(storage))
+        added = Record("", "", "", tuple(added_args), tuple(added_env), self._mounts(storage))
         self._record(spec, target, before or Record("", "", ""), added)
 
     def _mounts(self, storage: volumes.Storage) -> tuple[str, ...]:
@@ -178,7 +177,6 @@ class _Injection:
             spec.digest(),
             _union((a for a in old.args if a in self.wanted), added.args),
             _union(old.env, added.env),
-            _union(old.probes, added.probes),
             _union(old.mounts, added.mounts),
             _union(old.created, self.patch.created),
         )

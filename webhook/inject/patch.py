@@ -39,7 +39,7 @@ class Patch:
             for item in items:
                 self.add(f"{path}/{name}/-", item)
         else:
-            self._create(parent, path, name, items)
+            self.member(parent, path, name, items)
 
     def update(self, parent: Any, path: str, name: str, members: dict[str, Any]) -> None:
         """Put members into the object parent[name], made when it is absent or null; a member that is there is
@@ -49,13 +49,14 @@ class Patch:
             return
         existing = parent.get(name)
         if existing is None:
-            self._create(parent, path, name, members)
+            self.member(parent, path, name, members)
             return
         for key, value in members.items():
             write = self.replace if key in existing else self.add
             write(f"{path}/{name}/{escape(key)}", value)
 
-    def _create(self, parent: Any, path: str, name: str, value: Any) -> None:
+    def member(self, parent: Any, path: str, name: str, value: Any) -> None:
+        """Set parent[name], which is absent, null or empty, and remember which of these it was."""
         if name not in parent:
             self.created.append(name)
         elif parent[name] is None:

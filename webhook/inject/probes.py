@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webhook.inject.patch import Patch, covers
+from webhook.inject.record import NULL
 from webhook.spec import Findings, SupervisorSpec
 
 TOKEN = "HAB_SUP_GATEWAY_AUTH_TOKEN"  # noqa: S105 -- the name of a variable
@@ -28,27 +29,24 @@ def write(
     path: str,
     container: Mapping[str, Any],
     spec: SupervisorSpec,
-    recorded: tuple[str, ...],
+    created: tuple[str, ...],
     findings: Findings,
-) -> list[str]:
-    """Each wanted probe unless the container has one; returns the field names that were added."""
+) -> None:
+    """Each wanted probe unless the container has one; `created` names those that an earlier injection put there."""
     names = _possible(spec, findings)
     if not names:
-        return []
+        return
     env = (v.get("name") for v in container.get("env") or () if isinstance(v, dict))
     token = bool(spec.options.gateway_auth_secret) or TOKEN in env
-    added = []
     for name in names:
         field = f"{name}Probe"
         route = f"/services/{spec.group_path}/health" if name == "readiness" else "/"
         wanted = _action(spec, route, token=token) | _TIMING[name]
         present = container.get(field)
         if present is None:
-            patch.add(f"{path}/{field}", wanted)
-            added.append(field)
-        elif field in recorded and not covers(present, wanted):
+            patch.member(container, path, field, wanted)
+        elif (field in created or field + NULL in created) and not covers(present, wanted):
             patch.replace(f"{path}/{field}", wanted)
-    return added
 
 
 def _possible(spec: SupervisorSpec, findings: Findings) -> tuple[str, ...]:

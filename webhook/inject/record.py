@@ -17,7 +17,7 @@ from webhook.options import INJECTED
 
 NULL = "=null"
 _TEXTS = ("version", "container", "digest")
-_LISTS = ("args", "env", "probes", "mounts", "created")
+_LISTS = ("args", "env", "mounts", "created")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,6 @@ class Record:
     digest: str
     args: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
-    probes: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
     created: tuple[str, ...] = ()
 

@@ -13,6 +13,7 @@ from webhook.inject.patch import Pod
 from webhook.inject.ports import NAMES as PORT_NAMES
 from webhook.inject.record import NULL, Record, read
 from webhook.inject.volumes import PREFIX as OURS
+from webhook.kinds import PROBE_NAMES
 from webhook.options import CONFIG_GENERATION, INJECTED, PEERS
 
 
@@ -48,8 +49,10 @@ def _clean(container: dict[str, Any], record: Record, created: frozenset[str]) -
     _filter(container, "env", created, lambda v: v.get("name") not in record.env)
     _filter(container, "ports", created, lambda p: p.get("name") not in PORT_NAMES)
     _filter(container, "volumeMounts", created, lambda m: not _ours(m) and m.get("mountPath") not in record.mounts)
-    for probe in record.probes:
-        container.pop(probe, None)
+    for name in PROBE_NAMES:
+        if not created.isdisjoint((f"{name}Probe", f"{name}Probe{NULL}")):
+            container[f"{name}Probe"] = {}
+            _restore(container, f"{name}Probe", created)
 
 
 def _ours(item: dict[str, Any]) -> bool:

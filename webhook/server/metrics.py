@@ -1,0 +1,93 @@
+"""Every metric of the server, declared once. Labels are bounded: no namespace, no pod, no annotation's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from webhook import __version__
+from webhook.decide import Reason
+
+ErrorKind = Literal[
+    "internal",  # our own mistake: HTTP 500
+    "bad_request",  # no AdmissionReview, or no HTTP: 400, 414, 417, 431, 501
+    "not_found",
+    "method",
+    "length",  # no Content-Length: 411
+    "too_large",  # over 7 MiB: 413
+    "media_type",  # not application/json: 415
+    "truncated",  # the client went away in the middle of its request, or of its answer
+    "timeout",  # the client was too slow: 408, or closed during the handshake
+    "tls",  # a handshake failed, for instance because the caBundle does not verify our certificate
+    "overloaded",  # too many connections, or too much waiting in memory: 503
+]
+ERROR_KINDS: tuple[ErrorKind, ...] = ErrorKind.__args__  # type: ignore[attr-defined]  # typing keeps it there
+
+_PREFIX = "habitat_webhook_"
+_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+"""A review takes a few hundred microseconds; the API server gives up after seconds."""
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        decisions = Counter(
+            _PREFIX + "reviews", "Reviews answered, by reason code.", ["reason"], registry=self.registry
+        )
+        self.reviews = {reason.code: decisions.labels(reason.code) for reason in Reason}
+        errors = Counter(
+            _PREFIX + "errors", "Requests and connections that went wrong, by kind.", ["kind"], registry=self.registry
+        )
+        self.errors: dict[ErrorKind, Counter] = {kind: errors.labels(kind) for kind in ERROR_KINDS}
+        self.duration = Histogram(
+            _PREFIX + "review_duration_seconds",
+            "From the complete request to its answer.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        reloads = Counter(
+            _PREFIX + "certificate_loads", "Certificate pairs read, by result.", ["result"], registry=self.registry
+        )
+        self.certificate_loaded = reloads.labels("loaded")
+        self.certificate_refused = reloads.labels("refused")
+        self._expiry = Gauge(
+            _PREFIX + "certificate_expires_in_seconds",
+            "Until the served certificate expires: negative afterwards, NaN while there is none.",
+            registry=self.registry,
+        )
+        self._in_flight = Gauge(
+            _PREFIX + "in_flight_requests",
+            "Requests begun by a client and not yet wholly answered.",
+            registry=self.registry,
+        )
+        self._connections = Gauge(_PREFIX + "connections", "Open connections.", registry=self.registry)
+        build = Gauge(_PREFIX + "build_info", "1, with the version as a label.", ["version"], registry=self.registry)
+        build.labels(__version__).set(1)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+    def watch(
+        self, *, expiry: Callable[[], float], in_flight: Callable[[], float], connections: Callable[[], float]
+    ) -> None:
+        """Have the gauges ask when they are scraped, so that a review pays nothing for them."""
+        self._expiry.set_function(expiry)
+        self._in_flight.set_function(in_flight)
+        self._connections.set_function(connections)
+
+    def text(self) -> bytes:
+        """The exposition format for Prometheus."""
+        return generate_latest(self.registry)

@@ -1,0 +1,113 @@
+"""The server as a gunicorn application: one arbiter, one worker, two listeners."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from webhook import __version__
+from webhook.review import answer
+from webhook.server.app import WSGI, Engine, Readiness, admission_app, health_app
+from webhook.server.log import JsonHandler, Log
+from webhook.server.metrics import Metrics
+from webhook.server.settings import API_SERVER_IDLE_SECONDS, ServeSettings
+from webhook.server.tls import Certificate
+from webhook.server.worker import ReviewWorker
+
+_HUNG_SECONDS = 30
+"""A worker that gives no sign for so long is replaced by the arbiter."""
+
+_EXIT_SECONDS = 5
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the arbiter's heartbeat file: a disk could stall it
+
+
+class _Logger(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's messages through our log."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers = [JsonHandler(Log(cfg.loglevel))]
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    """Everything that one `serve` process holds. `run` returns only by SystemExit.
+
+    engine: what answers a request; another one only in tests.
+    """
+
+    def __init__(self, settings: ServeSettings, *, engine: Engine = answer) -> None:
+        self.settings = settings
+        self.log = Log(settings.log_level)
+        self.metrics = Metrics()
+        self.readiness = Readiness()
+        self.certificate = Certificate(
+            settings.tls_cert, settings.tls_key, loaded=self._certificate_loaded, refused=self._certificate_refused
+        )
+        self.readiness.conditions["certificate"] = self._certificate_missing
+        self.admission: WSGI = admission_app(settings.engine(), self.metrics, self.log, engine=engine)
+        self.health: WSGI = health_app(self.readiness, self.metrics)
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self.settings
+        for name, value in {
+            "bind": [settings.listen, settings.metrics_listen],
+            "worker_class": ReviewWorker,
+            "workers": 1,
+            "threads": settings.threads,
+            "timeout": _HUNG_SECONDS,
+            "graceful_timeout": int(settings.shutdown_delay + settings.drain_timeout + _EXIT_SECONDS),
+            "control_socket_disable": True,
+            "worker_tmp_dir": str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None,
+            "limit_request_fields": 64,
+            # No proxy stands in between, so nobody may forward anything; "*" with nothing to allow says so without
+            # looking at the client's address at every request.
+            "forwarded_allow_ips": "*",
+            "secure_scheme_headers": {},
+            "forwarder_headers": "",
+            "logger_class": _Logger,
+            "loglevel": "warning" if settings.log_level == "info" else settings.log_level,  # gunicorn says much at info
+        }.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> WSGI:
+        return self.admission
+
+    def start(self, worker: ReviewWorker) -> None:
+        """Called by the worker when it accepts connections: the one line that tells which ports were taken."""
+        self.metrics.watch(
+            expiry=self.certificate.expires_in,
+            in_flight=lambda: sum(c.secure and c.phase in ("request", "answer") for c in worker.connections),
+            connections=lambda: len(worker.connections),
+        )
+        listen, metrics_listen = (_address(listener.getsockname()) for listener in worker.sockets)
+        self.log("info", "serving", listen=listen, metrics_listen=metrics_listen, pid=os.getpid(), version=__version__)
+        if self.settings.keep_alive <= API_SERVER_IDLE_SECONDS:
+            self.log(
+                "warning",
+                f"--keep-alive is {self.settings.keep_alive:g}; the API server keeps idle connections for "
+                f"{API_SERVER_IDLE_SECONDS} s, so its calls can meet one that is being closed; set more",
+            )
+
+    def _certificate_loaded(self, not_after: datetime) -> None:
+        self.metrics.certificate_loaded.inc()
+        self.log("info", "certificate loaded", path=str(self.settings.tls_cert), not_after=not_after)
+
+    def _certificate_refused(self, reason: str) -> None:
+        self.metrics.certificate_refused.inc()
+        self.log("error", f"certificate not loaded: {reason}")
+
+    def _certificate_missing(self) -> str | None:
+        if self.certificate.current() is not None:
+            return None
+        return f"no usable pair in {self.settings.tls_cert} and {self.settings.tls_key} yet"
+
+
+def _address(name: tuple[Any, ...]) -> str:
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

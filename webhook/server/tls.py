@@ -1,0 +1,92 @@
+"""The serving certificate: read again when its files are replaced, kept when the new ones cannot be used.
+
+A handshake takes the context that is current when it begins, so connections that are open keep theirs: a renewed
+certificate costs none of them.
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+Identity = tuple[tuple[int, int, int], ...]
+
+
+class Certificate:
+    """A pair of PEM files and the context that serves them.
+
+    loaded: called after a pair was read, with its date of expiry. refused: called when one could not be used, with a
+    text that says why.
+    """
+
+    def __init__(
+        self, certificate: Path, key: Path, *, loaded: Callable[[datetime], None], refused: Callable[[str], None]
+    ) -> None:
+        self.paths = (certificate, key)
+        self.context: ssl.SSLContext | None = None
+        self.not_after: datetime | None = None
+        self._loaded, self._refused = loaded, refused
+        self._seen: Identity | None = None
+
+    def current(self) -> ssl.SSLContext | None:
+        """The context for a new handshake; None until a pair has been read.
+
+        Costs two stat calls. A pair is tried once: one that was refused is not read again before a file changes.
+        """
+        try:
+            seen = tuple(_identity(path) for path in self.paths)
+        except OSError as error:
+            seen = ()
+            if seen != self._seen:
+                self._refused(
+                    f"{error.filename}: {error.strerror}; serving goes on with the previous certificate, if any"
+                )
+        if seen and seen != self._seen:
+            self._read()
+        self._seen = seen
+        return self.context
+
+    def _read(self) -> None:
+        certificate, key = self.paths
+        try:
+            not_after = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+            context = _context(certificate, key)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            reason = getattr(error, "reason", None) or error
+            self._refused(
+                f"{certificate} and {key} are no pair of certificate and key in PEM ({reason}); "
+                "serving goes on with the previous certificate, if any"
+            )
+            return
+        self.context, self.not_after = context, not_after
+        self._loaded(not_after)
+
+    def expires_in(self) -> float:
+        """Seconds until the served certificate expires by wall clock; NaN while there is none."""
+        if self.not_after is None:
+            return math.nan
+        return (self.not_after - datetime.now(UTC)).total_seconds()
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    """Of the file behind all symlinks: a Secret's volume is renewed by turning a symlink."""
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.load_cert_chain(certificate, key, password=_no_password)
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted; give one without a passphrase")
