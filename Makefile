@@ -63,5 +63,5 @@ COMPILE = --quiet $(if $(filter-out 0,$(UPGRADE)),--upgrade) --generate-hashes -
   --no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 
 clean: ## remove .venv, caches and build results (the control plane's binaries stay in the user's cache folder)
-	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -192,7 +192,7 @@ def list_of(item: Kind[str]) -> Kind[tuple[str, ...]]:
         return tuple(values)
 
     allowed = item.allowed + "; several with commas between"
-    return Kind(f"list of {item.name}", parse, allowed, {"type": "string", "minLength": 1})
+    return Kind(f"list: {item.name}, …", parse, allowed, {"type": "string", "minLength": 1})
 
 
 PROBE_NAMES = ("readiness", "startup", "liveness")

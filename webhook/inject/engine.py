@@ -76,7 +76,9 @@ class _Injection:
         self.wanted: list[str] = []
 
     def run(self) -> Outcome:
-        target = find(self.spec, self._said("container"), self.annotations, self.situation.settings.sidecars)
+        before = self.before.container if self.before else ""
+        sidecars = self.situation.settings.sidecars
+        target = find(self.spec, self._said("container"), self.annotations, before, sidecars)
         if isinstance(target, Problem):
             self.findings.problems.append(target)
             self._read(Target("", "", "spec", {}))  # the annotations' own mistakes are said in the same message

@@ -65,12 +65,13 @@ def _target(index: int, container: Mapping[str, Any], *, native_sidecar: bool = 
 
 
 def find(
-    spec: Mapping[str, Any], wanted: Any, annotations: Mapping[str, Any], sidecars: frozenset[str]
+    spec: Mapping[str, Any], wanted: Any, annotations: Mapping[str, Any], before: str, sidecars: frozenset[str]
 ) -> Target | Problem:
     """The target, or what the user must say so that there is one.
 
-    wanted: the value of the option `container`, None when nobody set it. In order: that; kubectl's default-container;
-    the only container left without the well-known sidecars.
+    wanted: the value of the option `container`, None when nobody set it. before: the target of an earlier injection, ""
+    without one. In order: the first; kubectl's default-container; the second, so that a container that another webhook
+    has put in front since changes nothing; the only container left without the well-known sidecars.
     """
     containers = [c if isinstance(c, dict) else {} for c in sequence(spec, "containers")]
     names = [str(c.get("name", "")) for c in containers]
@@ -80,6 +81,8 @@ def find(
     if default in names:
         index = names.index(default)
         return _target(index, containers[index])
+    if before in names:
+        return _target(names.index(before), containers[names.index(before)])
     left = [i for i, name in enumerate(names) if name not in SIDECARS and name not in sidecars]
     if len(left) == 1:
         return _target(left[0], containers[left[0]])

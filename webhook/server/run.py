@@ -86,7 +86,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             connections=lambda: len(worker.connections),
         )
         listen, metrics_listen = (_address(listener.getsockname()) for listener in worker.sockets)
-        self.log("info", "serving", listen=listen, metrics_listen=metrics_listen, pid=os.getpid(), version=__version__)
+        announce = Log("info")  # at any --log-level: with port 0 nothing else tells where the server is
+        announce("info", "serving", listen=listen, metrics_listen=metrics_listen, pid=os.getpid(), version=__version__)
         if self.settings.keep_alive <= API_SERVER_IDLE_SECONDS:
             self.log(
                 "warning",
