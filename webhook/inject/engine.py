@@ -15,6 +15,7 @@ from webhook.inject.target import Target, find, keeps_entrypoint, runs_superviso
 from webhook.inject.warn import surroundings
 from webhook.options import INJECTED, PEERS, PREFIX
 from webhook.problems import Problem
+from webhook.shape import problems_of
 from webhook.spec import Container, Findings, SupervisorSpec, resolve
 
 
@@ -57,7 +58,14 @@ def inject(pod: Pod, situation: Situation | None = None) -> Outcome:
     reason = decide(pod, situation)
     if reason is not None:
         return Outcome(reason, [])
-    return _Injection(pod, situation).run()
+    try:
+        return _Injection(pod, situation).run()
+    except Exception:
+        # Every read of the pod trusts what the API server's decoder guarantees. Who sends something else is told so.
+        problems = tuple(problems_of(pod, ""))
+        if not problems:
+            raise
+        return Outcome(Reason.INVALID, [], problems=problems, docs_url=situation.settings.docs_url)
 
 
 class _Injection:

@@ -31,7 +31,8 @@ from gunicorn.http.message import Request
 from gunicorn.workers.gthread import ThreadWorker
 
 from webhook.server.app import error_body
-from webhook.server.connection import READ, WRITE, ClientGone, Connection, RequestError, Waits
+from webhook.server.connection import READ, WRITE, ClientGone, Connection, Phase, RequestError, Waits
+from webhook.server.metrics import ErrorKind
 
 INLINE_BYTES = 64 * 1024
 """A review of this size takes a few milliseconds, which the other clients can wait."""
@@ -43,6 +44,7 @@ STOP_IDLE_SECONDS = 2.0
 """A stopping server keeps connections without a request so long: one may be on its way, to get `Connection: close`."""
 
 _TICK_SECONDS = 1.0
+_WORTH: dict[Phase, int] = {"closing": 0, "handshake": 1, "idle": 2, "request": 3, "answer": 4}
 _STATUSES: dict[type[Exception], int] = {
     errors.LimitRequestLine: 414,
     errors.LimitRequestHeaders: 431,
@@ -158,9 +160,8 @@ class ReviewWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         return True
 
     def _make_room(self) -> None:
-        """Close the connection that has been idle longest; where none is, the one whose time ends first."""
-        idle = [c for c in self.connections if c.phase == "idle"]
-        victim = min(idle or self.connections, key=lambda c: c.deadline, default=None)
+        """Close the connection that is worth least: a flood of new ones then ends its own oldest, not the API server's."""
+        victim = min(self.connections, key=lambda c: (_WORTH[c.phase], c.deadline), default=None)
         self.server.metrics.errors["overloaded"].inc()
         if victim is not None:
             self._close(victim)
@@ -178,9 +179,8 @@ class ReviewWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
             self._close(connection)
             return
         except OSError as error:  # ssl.SSLError is one
-            self._failed(
-                "tls" if connection.phase == "handshake" else "truncated", connection.client, connection.phase, error
-            )
+            kind: ErrorKind = "tls" if connection.phase == "handshake" else "truncated"
+            self._failed(kind, connection.client, connection.phase, error)
             self._close(connection)
             return
         self._watch(connection, waits_for)
@@ -211,7 +211,7 @@ class ReviewWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
             self._failed("timeout", connection.client, connection.phase, TimeoutError("the client is too slow"))
         self._close(connection)
 
-    def _failed(self, kind: Any, client: Any, phase: str, error: Exception) -> None:
+    def _failed(self, kind: ErrorKind, client: Any, phase: Phase, error: Exception) -> None:
         """Count and log a connection that ended otherwise than it should.
 
         One that was only opened and closed, as port checks do, is neither.

@@ -1,7 +1,8 @@
-"""The types of the fields that the engine reads, checked before it sees a manifest.
+"""The types of the fields that the engine reads.
 
-The webhook only ever gets pods that the API server has decoded; a file can say `value: 6379` or `value: yes` where
-Kubernetes takes a text. The API server would refuse it in terms of Go; here it is said in terms of the file.
+The webhook only ever gets pods that the API server has decoded, so it looks here after the engine has stumbled; a file
+can say `value: 6379` or `value: yes` where Kubernetes takes a text, so the command line looks before. The API server
+would refuse such a file in terms of Go; here it is said in terms of the file.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.running import DEPLOYMENT, inject, template, uninject
-from webhook.cli.shape import problems_of
+from webhook.shape import problems_of
 
 JUNK: list[Any] = [
     None,
