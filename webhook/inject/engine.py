@@ -78,6 +78,7 @@ class _Injection:
         self.findings = Findings([], [])
         self.patch = Patch()
         self.before = record.read(self.annotations)
+        self.custom = self._said("entrypoint") == "custom"
         self.present: list[str] = []
         self.said: dict[str, str | None] = {}
         self.users: list[str] = []
@@ -91,7 +92,7 @@ class _Injection:
             self.findings.problems.append(target)
             self._read(Target("", "", "spec", {}))  # the annotations' own mistakes are said in the same message
             return self._invalid("")
-        if self._said("entrypoint") != "custom" and not keeps_entrypoint(target.container):
+        if not self.custom and not keeps_entrypoint(target.container):
             if runs_supervisor(target.container):
                 return Outcome(Reason.HAND_WRITTEN_SUPERVISOR, [], container=target.name)
             what = "the container has its own command, so the image's entrypoint does not start the Supervisor"
@@ -105,10 +106,13 @@ class _Injection:
 
     def _said(self, name: str) -> Any:
         """The text of an option that is needed before the others are resolved, by the same precedence; None without."""
-        rules = self.situation.rules
-        own = {name: self.annotations[PREFIX + name]} if PREFIX + name in self.annotations else {}
-        layers = (*(r.values for r in rules.forced), own, *(r.values for r in rules.defaults))
-        return next((values[name] for values in layers if name in values), None)
+        rules, key = self.situation.rules, PREFIX + name
+        for layer in rules.forced:
+            if name in layer.values:
+                return layer.values[name]
+        if key in self.annotations:
+            return self.annotations[key]
+        return next((layer.values[name] for layer in rules.defaults if name in layer.values), None)
 
     def _read(self, target: Target) -> SupervisorSpec | None:
         """The user's own words, without what an earlier injection added, and the spec that follows."""
@@ -122,7 +126,7 @@ class _Injection:
                     del self.users[len(self.users) - 1 - self.users[::-1].index(text)]
         self.said = _literals(target.container, recorded)
         known = {name: value for name, value in self.said.items() if value is not None}
-        command = parse(self.users, known, custom=self._said("entrypoint") == "custom")
+        command = parse(self.users, known, custom=self.custom)
         container = Container(target.field, command, self.said)
         return resolve(self.annotations, self.situation.rules, container, self.findings)
 

@@ -98,35 +98,29 @@ def rehearse(pod: Pod, operations: Iterable[Operation]) -> Pod:
     Raises PatchError.
     """
     top = dict(pod)
-    copies = {id(top)}
-    known: dict[str, Any] = {"": top}
+    copies: dict[str, Any] = {"": top}
     for operation in operations:
         parent, _, last = operation["path"].rpartition("/")
-        at = known.get(parent)
+        at = copies.get(parent)
         if at is None:
-            at = known[parent] = _walk(top, parent, copies, operation)
+            at = _copied(copies, parent, operation)
         if not _write(at, last, operation):
-            known = {"": top}  # an index or a member that stood for one thing may stand for another now
+            copies = {"": top}  # an index or a member that stood for one thing may stand for another now
     return top
 
 
-def _walk(top: Pod, parent: str, copies: set[int], operation: Operation) -> Any:
-    """The container at a path, every container on the way to it replaced by a copy."""
-    at: Any = top
-    for token in parent.split("/")[1:]:
-        key = _key(at, token, operation)
-        child = at[key]
-        if id(child) not in copies:
-            child = at[key] = _copied(child, operation)
-            copies.add(id(child))
-        at = child
-    return at
-
-
-def _copied(child: Any, operation: Operation) -> Any:
+def _copied(copies: dict[str, Any], path: str, operation: Operation) -> Any:
+    """The container at a path, replaced by a copy, as is every container on the way to it; `copies` are those made."""
+    above, _, token = path.rpartition("/")
+    parent = copies.get(above)
+    if parent is None:
+        parent = _copied(copies, above, operation)
+    key = _key(parent, token, operation)
+    child = parent[key]
     if not isinstance(child, dict | list):
         raise PatchError(f"{operation['path']}: the path leads through a scalar")
-    return child.copy()
+    copies[path] = parent[key] = child = child.copy()
+    return child
 
 
 def _key(at: Any, token: str, operation: Operation) -> Any:

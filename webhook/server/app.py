@@ -7,7 +7,6 @@ Flask's dispatch costs more than the JSON, the engine's decision and the answer 
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -19,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 
 from webhook.decide import Settings
 from webhook.review import Answer, Request, ReviewError, answer, read
-from webhook.server.log import Log
+from webhook.server.log import Log, trace
 from webhook.server.metrics import ErrorKind, Metrics
 
 MAX_BODY = 7 * 1024 * 1024
@@ -100,10 +99,9 @@ class Admission:
         try:
             result = self.engine(request, self.settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is our mistake, and the API server has to hear of it
-            trace = "".join(traceback.format_exception(error))
             message = f"habitat-webhook could not handle the review {request.uid}; its log has the error under that uid"
             return self._error(
-                500, message, uid=request.uid, namespace=request.namespace, owner=request.owner, exception=trace
+                500, message, uid=request.uid, namespace=request.namespace, owner=request.owner, exception=trace(error)
             )
         seconds = time.perf_counter() - began
         self._record(result, seconds)

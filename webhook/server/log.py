@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -39,6 +40,19 @@ def _number(level: str) -> int:
     return logging.getLevelNamesMapping()[level.upper()]
 
 
+def trace(error: BaseException) -> str:
+    """Frames and types of an exception, after those of what it came from.
+
+    Without the exceptions' own texts: they can quote a value of the pod's, and no such value goes into the log.
+    """
+    parts: list[str] = []
+    at: BaseException | None = error
+    while at is not None:
+        parts.insert(0, "".join(traceback.format_tb(at.__traceback__)) + type(at).__qualname__)
+        at = at.__cause__ or at.__context__
+    return "\nthen:\n".join(parts)
+
+
 class JsonHandler(logging.Handler):
     """Brings what is logged through `logging` into the same form; a traceback is one field, not many lines."""
 
@@ -48,6 +62,6 @@ class JsonHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {"logger": record.name}
-        if record.exc_info:
-            fields["exception"] = (self.formatter or logging.Formatter()).formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1]:
+            fields["exception"] = trace(record.exc_info[1])
         self.log(record.levelname.lower(), record.getMessage(), **fields)

@@ -19,19 +19,21 @@ import gc
 import math
 import ssl
 import time
-import traceback
 from collections.abc import Generator
 from concurrent.futures import Future
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+# gunicorn would load its C parser at the first request, when there may be no file descriptor left for that.
+import gunicorn_h1c  # type: ignore[import-untyped] # noqa: F401
 from gunicorn.http import errors, wsgi
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import ThreadWorker
 
 from webhook.server.app import error_body
 from webhook.server.connection import READ, WRITE, ClientGone, Connection, Phase, RequestError, Waits
+from webhook.server.log import trace
 from webhook.server.metrics import ErrorKind
 
 INLINE_BYTES = 64 * 1024
@@ -160,7 +162,7 @@ class ReviewWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         return True
 
     def _make_room(self) -> None:
-        """Close the connection that is worth least: a flood of new ones then ends its own oldest, not the API server's."""
+        """Close the connection that is worth least: a flood of new ones is to end its own, not the API server's."""
         victim = min(self.connections, key=lambda c: (_WORTH[c.phase], c.deadline), default=None)
         self.server.metrics.errors["overloaded"].inc()
         if victim is not None:
@@ -249,8 +251,7 @@ class ReviewWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         except OSError:
             raise  # the connection's own: see _advance
         except Exception as error:  # noqa: BLE001 - one request must never end the worker
-            trace = "".join(traceback.format_exception(error))
-            self.server.log("error", "the server itself failed on a request", exception=trace)
+            self.server.log("error", "the server itself failed on a request", exception=trace(error))
             connection.outbox.take()
             yield from self._refuse(connection, RequestError(500, "habitat-webhook failed; its log says how"))
         else:
