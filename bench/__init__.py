@@ -1,0 +1,1 @@
+"""What habitat-webhook costs, measured beside references in one run: `make bench`."""

@@ -1,0 +1,3 @@
+module habitat-webhook.test/bench/bare
+
+go 1.24.0

@@ -1,0 +1,3 @@
+module habitat-webhook.test/bench/load
+
+go 1.24.0
