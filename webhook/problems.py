@@ -12,10 +12,15 @@ WARNING_LIMIT = 120
 def shown(value: object) -> str:
     """A value as a message shows it: one line, quoted, control characters escaped, at most 60 characters."""
     text = value if isinstance(value, str) else repr(value)
-    if len(text) <= SHOWN and text.isprintable():
-        return f'"{text}"'
     cut = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut) + '"'
+    return f'"{one_line(cut)}"'
+
+
+def one_line(text: str) -> str:
+    """A text without control characters: each is written as its escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def caution(text: str) -> str:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+import orjson
+
 from webhook.commandline import CommandLine
 from webhook.decide import Rules
 from webhook.kinds import SERVICE
 from webhook.options import BY_NAME, FLAGGED, PREFIX, WRITTEN, Option, Options
-from webhook.problems import Problem, caution, shown
+from webhook.problems import Problem, caution, one_line, shown
 
 POD = "pod"
 ARGS = "args"
@@ -25,10 +27,11 @@ ENV = "env"
 BUILT_IN = "built-in"
 
 _LISTEN = (
-    ("http_port", "--listen-http", "HAB_LISTEN_HTTP"),
-    ("gossip_port", "--listen-gossip", "HAB_LISTEN_GOSSIP"),
-    ("ctl_port", "--listen-ctl", "HAB_LISTEN_CTL"),
+    (BY_NAME["http-port"], "--listen-http", "HAB_LISTEN_HTTP"),
+    (BY_NAME["gossip-port"], "--listen-gossip", "HAB_LISTEN_GOSSIP"),
+    (BY_NAME["ctl-port"], "--listen-ctl", "HAB_LISTEN_CTL"),
 )
+_OWN_DISCOVERY = {"--local-gossip-mode": "none", "--peer-watch-file": "external", "--peer": "external"}
 _PORT_PAIRS = (("gossip-port", "http-port"), ("ctl-port", "http-port"), ("ctl-port", "gossip-port"))
 _UNKNOWN_SHOWN = 5
 _STOP_SECONDS = 8
@@ -89,9 +92,8 @@ class SupervisorSpec:
 
     def digest(self) -> str:
         """16 hex digits over all settings that were said: the same settings give the same digest."""
-        values = self.options.__dict__
-        text = repr([self.service, *((name, values[name]) for name in sorted(values))])
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        values = orjson.dumps([self.service, self.options.__dict__], option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(values).hexdigest()[:16]
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ class Findings:
     warnings: list[str]
 
     def problem(self, where: str, what: str, allowed: str) -> None:
-        self.problems.append(Problem(where, what, allowed))
+        self.problems.append(Problem(one_line(where), what, allowed))
 
     def warn(self, text: str) -> None:
         self.warnings.append(caution(text))
@@ -188,7 +190,7 @@ class _Resolution:
             self.findings.warn(
                 f"{shown(name)} in args is no flag of the Supervisor 2.1: an image that lacks it exits with 2"
             )
-        for option, flag in FLAGGED:
+        for option, flag in FLAGGED if command.flags else ():
             if flag.name not in command.flags:
                 continue
             if flag.switch:
@@ -216,8 +218,8 @@ class _Resolution:
 
     def _own_addresses(self) -> None:
         """Ports that the user's flags or literal environment set (flag beats env, supervisor.md §0)."""
-        for field, flag, variable in _LISTEN:
-            option = BY_NAME[field.replace("_", "-")]
+        for option, flag, variable in _LISTEN:
+            field = option.field
             text, source = self.container.command.value(flag), ARGS
             if text is None:
                 text, source = self.container.env.get(variable), ENV
@@ -277,11 +279,10 @@ class _Resolution:
         command = self.container.command
         source = self.sources.get("discovery", BUILT_IN)
         said = self.values.get("discovery")
-        own = {"--local-gossip-mode": "none", "--peer-watch-file": "external", "--peer": "external"}
-        mode = next((own[flag] for flag in own if flag in command.flags), None)
-        if mode:
+        flag = next((flag for flag in _OWN_DISCOVERY if flag in command.flags), None)
+        if flag:
+            mode = _OWN_DISCOVERY[flag]
             if source == POD and said != mode:
-                flag = next(flag for flag in own if flag in command.flags)
                 self.findings.warn(f"{flag} in args wins over the annotation {PREFIX}discovery")
             if self.sources.get("peer") not in (None, ARGS) and "--peer" not in command.flags:
                 self.findings.problem(

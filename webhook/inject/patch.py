@@ -91,9 +91,9 @@ def rehearse(pod: Pod, operations: Iterable[Operation]) -> Pod:
     """The pod as the API server will see it, on a copy: what does not apply is found here and not there.
 
     A patch that the API server cannot apply rejects the pod whatever the failurePolicy says (admission.md §0.1). Only
-    what an operation writes into is copied, the rest is shared with `pod`, and only `add` and `replace` are known: a
-    sixth of what `apply` costs (`make bench`), on the path of every pod. Tests hold it to `jsonpatch` and to a third
-    implementation.
+    what an operation writes into is copied, the rest is shared with `pod`, and only `add` and `replace` are known, so
+    that it costs a fraction of `apply` (`make bench`) on the path of every pod. Tests hold it to `jsonpatch` and to a
+    third implementation.
 
     Raises PatchError.
     """

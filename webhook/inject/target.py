@@ -61,7 +61,7 @@ class Target:
 def _target(index: int, container: Mapping[str, Any], *, native_sidecar: bool = False) -> Target:
     kind = "initContainers" if native_sidecar else "containers"
     name = str(container.get("name", ""))
-    return Target(f"/spec/{kind}/{index}", name, f"spec.{kind}[{shown(name)[1:-1]}]", container, native_sidecar)
+    return Target(f"/spec/{kind}/{index}", name, f"spec.{kind}[{name}]", container, native_sidecar)
 
 
 def find(

@@ -48,7 +48,14 @@ def users_mounts(container: Mapping[str, Any]) -> frozenset[str]:
     """The mount paths of the target that are not ours, normalised."""
     mounts = (m for m in sequence(container, "volumeMounts") if isinstance(m, dict))
     paths = (m.get("mountPath") for m in mounts if not str(m.get("name", "")).startswith(PREFIX))
-    return frozenset(posixpath.normpath(p) for p in paths if isinstance(p, str))
+    return frozenset(_normal(p) for p in paths if isinstance(p, str))
+
+
+def _normal(path: str) -> str:
+    """A mount path without what does not count; most have nothing of it, and `normpath` costs as much as ten
+    look-ups."""
+    untidy = path.endswith("/") or "//" in path or "/." in path
+    return posixpath.normpath(path) if untidy else path
 
 
 def write(
@@ -87,7 +94,7 @@ def _write(
     for index, item in enumerate(sequence(parent, name)):
         if isinstance(item, dict):
             at = item.get(key)
-            present[posixpath.normpath(at) if key == "mountPath" and isinstance(at, str) else at] = (index, item)
+            present[_normal(at) if key == "mountPath" and isinstance(at, str) else at] = (index, item)
     missing = []
     for label, item in wanted.items():
         if label not in present:
