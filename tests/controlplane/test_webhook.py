@@ -7,13 +7,14 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.controlplane.client import Cluster
 from tests.controlplane.manifests import LABELS, PODS, annotated_pod, template
-from tests.support.serving import Served, serve
+from tests.support.server import WebhookServer, webhook_server
 from tests.support.webhook_config import registration
 
 ENABLED = {"habitat.sh/injection": "enabled"}
@@ -24,7 +25,7 @@ class Installed:
     """The webhook as it is registered in the cluster; it acts only in namespaces with the label `run`."""
 
     cluster: Cluster
-    server: Served
+    server: WebhookServer
     run: str
 
     @contextlib.contextmanager
@@ -55,8 +56,9 @@ def registered(cluster: Cluster, url: str, ca: bytes, *, failure_policy: str | N
 
 
 @pytest.fixture(scope="module")
-def installed(cluster: Cluster) -> Iterator[Installed]:
-    with serve() as server, registered(cluster, server.url, server.ca.read_bytes()) as run:
+def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    directory = tmp_path_factory.mktemp("webhook")
+    with webhook_server(directory) as server, registered(cluster, server.url, server.files.ca.read_bytes()) as run:
         webhook = Installed(cluster, server, run)
         with webhook.namespace() as namespace:  # the API server learns of a configuration within a second or so
             cluster.wait("the webhook to be called", lambda: _injected(dry_run(cluster, namespace, annotated_pod())))
@@ -245,7 +247,9 @@ def test_registered_twice_injects_once(installed: Installed) -> None:
     cluster, server = installed.cluster, installed.server
     with installed.namespace() as namespace:
         alone = dry_run(cluster, namespace, annotated_pod())
-        second = registration(server.url, server.ca.read_bytes(), name=f"again-{installed.run}", namespaces=[namespace])
+        second = registration(
+            server.url, server.files.ca.read_bytes(), name=f"again-{installed.run}", namespaces=[namespace]
+        )
         cluster.apply(json.dumps(second))
         try:
             before = server.reviews_seen()
@@ -263,9 +267,11 @@ def test_registered_twice_injects_once(installed: Installed) -> None:
 
 
 @pytest.mark.parametrize("policy", ["Fail", "Ignore"])
-def test_webhook_that_is_down_stops_annotated_pods_only_under_fail(cluster: Cluster, policy: str) -> None:
-    with serve() as server:
-        url, ca = server.url, server.ca.read_bytes()
+def test_webhook_that_is_down_stops_annotated_pods_only_under_fail(
+    cluster: Cluster, policy: str, tmp_path: Path
+) -> None:
+    with webhook_server(tmp_path) as server:
+        url, ca = server.url, server.files.ca.read_bytes()
     with (
         registered(cluster, url, ca, failure_policy=policy) as run,
         cluster.namespace(labels=ENABLED | {"run": run}) as ns,

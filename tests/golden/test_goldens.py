@@ -14,7 +14,7 @@ from jsonpath import JSONPatch
 
 from tests.golden.cases import Case, found
 from tests.support.pod_security import violations
-from tests.support.serving import Served, serve
+from tests.support.server import WebhookServer, webhook_server
 from webhook.cli.workloads import Found, objects
 from webhook.inject import Situation, apply, inject, uninject
 
@@ -22,8 +22,8 @@ CASES = found()
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serve() as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebhookServer]:
+    with webhook_server(tmp_path_factory.mktemp("golden")) as running:
         yield running
 
 
@@ -69,11 +69,11 @@ def test_engine_gives_what_the_command_line_gave(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
-def test_https_gives_what_the_engine_gives(case: Case, served: Served) -> None:
+def test_https_gives_what_the_engine_gives(case: Case, server: WebhookServer) -> None:
     for _item, pod, situation in templates(case):
         pod_with_volumes = _with_claim_volumes(pod, situation.claim_templates)
         outcome = inject(pod_with_volumes, Situation(namespace=situation.namespace))
-        response = served.review(pod_with_volumes, namespace=situation.namespace)
+        response = server.review(pod_with_volumes, namespace=situation.namespace)
         assert response["allowed"] is not bool(outcome.problems)
         patch = response.get("patch")
         assert (json.loads(base64.b64decode(patch)) if patch else []) == outcome.operations

@@ -53,7 +53,8 @@ def users_mounts(container: Mapping[str, Any]) -> frozenset[str]:
 
 def _normal(path: str) -> str:
     """A mount path without what does not count; most have nothing of it, and `normpath` costs as much as ten
-    look-ups."""
+    look-ups.
+    """
     untidy = path.endswith("/") or "//" in path or "/." in path
     return posixpath.normpath(path) if untidy else path
 

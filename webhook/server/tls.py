@@ -83,8 +83,8 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    # Tickets are for clients that come back; the API server keeps its connections and does not ask for them. Unread, they
-    # turn a client's close into a reset that can take its last request with it.
+    # Tickets are for clients that resume sessions; the API server does not. Unread, they turn a client's close into a
+    # reset that can take its last request with it.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
     context.num_tickets = 0
     context.load_cert_chain(certificate, key, password=_no_password)
