@@ -85,6 +85,29 @@ _RULES = (
 )
 FLAGS: Mapping[str, FlagRule] = {r.name: r for r in _RULES} | {r.short: r for r in _RULES if r.short}
 
+NEWER_THAN_START = frozenset(
+    {
+        "--binding-mode",
+        "--ca-certs",
+        "--event-meta",
+        "--health-check-interval",
+        "--http-disable",
+        "--json-logging",
+        "--keep-latest-packages",
+        "--listen-ctl",
+        "--local-gossip-mode",
+        "--shutdown-timeout",
+        "--sys-ip-address",
+        "--update-condition",
+        *(name for name in FLAGS if name.startswith("--event-stream-")),
+    }
+)
+"""Flags that images of the word `start`, up to 0.55, do not know: there they are fatal (supervisor.md §1.5, §3)."""
+
+PEERS_DIRECTORY = "/habitat"
+PEERS_FILE = "/habitat/peers"
+"""Where the injected volume holds the pod's peers."""
+
 _ENDS = frozenset({"-h", "--help", "-V", "--version"})
 _CONFLICTS = (
     ("--peer", "--peer-watch-file"),
@@ -93,7 +116,7 @@ _CONFLICTS = (
     ("--local-gossip-mode", "--peer-watch-file"),
     ("--ring", "--ring-key"),
 )
-_RUN_WORDS = ("run", "start")
+RUN_WORDS = ("run", "start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +147,20 @@ class CommandLine:
 EMPTY = CommandLine("", None, {}, 0, (), ())
 
 
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What the user's target container says itself.
+
+    field: its path for messages, "spec.containers[redis]". command: its args, read. env: literal values by name, None
+    for a value that comes from elsewhere. env_from: whether there may be more variables, which nobody knows here.
+    """
+
+    field: str
+    command: CommandLine
+    env: Mapping[str, str | None]
+    env_from: bool = False
+
+
 def expand(text: str, env: Mapping[str, str]) -> str:
     """`$(NAME)` as the kubelet expands it: known names replaced, unknown ones left, `$$` an escaped `$`."""
     if "$" not in text:
@@ -152,20 +189,24 @@ def escape(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def parse(args: Sequence[str], env: Mapping[str, str] | None = None, *, custom: bool = False) -> CommandLine:
+def parse(
+    args: Sequence[str], env: Mapping[str, str] | None = None, *, custom: bool = False, word: str = ""
+) -> CommandLine:
     """Read a container's args.
 
     args: as in the pod. env: the container's literal variables, for $(NAME). custom: the container has its own command
-    and passes its args on, so words before the flags are its own affair.
+    and passes its args on: words before `run` or `start` are its own affair, and an ident counts only behind one of
+    them. word: "run" or "start" when that command ends in it.
     """
     if not args:
-        return EMPTY
-    return _Reader([expand(a, env or {}) for a in args], custom=custom).read()
+        return CommandLine(word, None, {}, 0, (), ()) if word else EMPTY
+    return _Reader([expand(a, env or {}) for a in args], custom=custom, word=word).read()
 
 
 class _Reader:
-    def __init__(self, args: list[str], *, custom: bool) -> None:
+    def __init__(self, args: list[str], *, custom: bool, word: str) -> None:
         self.args = args
+        self.given_word = word
         self.custom = custom
         self.flags: dict[str, tuple[str, ...]] = {}
         self.problems: list[str] = []
@@ -190,21 +231,23 @@ class _Reader:
             else:
                 self.positionals.append(arg)
         self._judge(word)
-        ident = self.positionals[0] if self.positionals and (word or self.custom) else None
+        ident = self.positionals[0] if self.positionals and word else None
         return CommandLine(word, ident, self.flags, end, tuple(self.problems), tuple(self.unknown))
 
     def _word(self) -> str:
         """The first word decides in the image's entrypoint (supervisor.md §3); a custom one may have words before."""
+        if self.given_word:
+            return self.given_word
         if self.custom:
             for index, arg in enumerate(self.args):
-                if arg in _RUN_WORDS:
+                if arg in RUN_WORDS:
                     self.at = index + 1
                     return arg
                 if arg.startswith("-") and arg != "--":
                     break
             return ""
         first = self.args[0]
-        if first in _RUN_WORDS:
+        if first in RUN_WORDS:
             self.at = 1
             return first
         if not first.startswith("-"):

@@ -35,6 +35,9 @@ INJECTION_LABEL = "habitat.sh/injection"
 EXCLUDED_NAMESPACES = frozenset({"kube-system", "kube-node-lease"})
 DOCS_URL = "https://github.com/habitat-webhook/habitat-webhook/blob/main/docs"
 
+POD, ARGS, ENV, BUILT_IN = "pod", "args", "env", "built-in"
+"""Who said a value, besides the layers of policy and namespace: the annotations, the container's own words, nobody."""
+
 _MIRROR = "kubernetes.io/config.mirror"
 _OS = "kubernetes.io/os"
 

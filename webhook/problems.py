@@ -48,3 +48,17 @@ class Problem:
     def field(self) -> str:
         """The field path for `status.details.causes`."""
         return f"metadata.annotations[{self.where}]" if self.where.startswith("habitat.sh/") else self.where
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything to tell the user, collected while reading."""
+
+    problems: list[Problem]
+    warnings: list[str]
+
+    def problem(self, where: str, what: str, allowed: str) -> None:
+        self.problems.append(Problem(one_line(where), what, allowed))
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(caution(text))

@@ -8,23 +8,20 @@ with 2 (supervisor.md §0): the user's flag is what runs, so it is what probes a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import ip_address
 from typing import Any
 
 import orjson
 
-from webhook.commandline import CommandLine
-from webhook.decide import Rules
+from webhook.commandline import PEERS_FILE, CommandLine, Container
+from webhook.consistency import check
+from webhook.decide import ARGS, BUILT_IN, ENV, POD, Rules
 from webhook.kinds import SERVICE
 from webhook.options import BY_NAME, FLAGGED, PREFIX, WRITTEN, Option, Options
-from webhook.problems import Problem, caution, one_line, shown
-
-POD = "pod"
-ARGS = "args"
-ENV = "env"
-BUILT_IN = "built-in"
+from webhook.problems import Findings, shown
 
 _LISTEN = (
     (BY_NAME["http-port"], "--listen-http", "HAB_LISTEN_HTTP"),
@@ -32,36 +29,16 @@ _LISTEN = (
     (BY_NAME["ctl-port"], "--listen-ctl", "HAB_LISTEN_CTL"),
 )
 _OWN_DISCOVERY = {"--local-gossip-mode": "none", "--peer-watch-file": "external", "--peer": "external"}
-_PORT_PAIRS = (("gossip-port", "http-port"), ("ctl-port", "http-port"), ("ctl-port", "gossip-port"))
-_UNKNOWN_SHOWN = 5
-_STOP_SECONDS = 8
-"""What a service gets at the pod's end, hard-coded in the launcher (supervisor.md §11)."""
-
-STRICT_ENV = frozenset(
-    {
-        "HAB_LISTEN_GOSSIP",
-        "HAB_LISTEN_HTTP",
-        "HAB_LISTEN_CTL",
-        "HAB_RING",
-        "HAB_RING_KEY",
-        "HAB_CACHE_KEY_PATH",
-        "HAB_KEEP_LATEST_PACKAGES",
-        "HAB_EVENT_STREAM_CONNECT_TIMEOUT",
-        "HAB_AUTOMATE_AUTH_TOKEN",
-    }
-)
-"""Variables that clap reads strictly: set but empty, the Supervisor does not start (supervisor.md §1.3, §1.6)."""
-
-_OWN_ENV = STRICT_ENV | {
-    "HAB_LICENSE",
-    "HAB_AUTH_TOKEN",
-    "HAB_BLDR_URL",
-    "HAB_BLDR_CHANNEL",
-    "HAB_ORG",
-    "HAB_SUP_GATEWAY_AUTH_TOKEN",
-    "HAB_CTL_SECRET",
-    "HAB_TOKIO_THREAD_COUNT",
+_SWALLOWED: Mapping[str, Callable[[str], bool]] = {
+    "--bind": lambda value: ":" not in value,
+    "--event-meta": lambda value: "=" not in value,
+    "--peer": lambda value: "/" in value,
 }
+"""What cannot be a value of a flag that takes several, so that it is a package that the flag swallowed (§1.3)."""
+
+_NEEDED = frozenset({"group", "org", "topology"})
+_KEY_ENDS = {"--bind": ":", "--event-meta": "=", "--peer": "\0"}
+_UNKNOWN_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,33 +73,6 @@ class SupervisorSpec:
         return hashlib.sha256(values).hexdigest()[:16]
 
 
-@dataclass(slots=True)
-class Findings:
-    """Everything to tell the user, collected while reading."""
-
-    problems: list[Problem]
-    warnings: list[str]
-
-    def problem(self, where: str, what: str, allowed: str) -> None:
-        self.problems.append(Problem(one_line(where), what, allowed))
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(caution(text))
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """What the spec needs to know of the target container.
-
-    field: its path for messages, "spec.containers[redis]". command: its args, read. env: literal values by name, None
-    for a value that comes from elsewhere.
-    """
-
-    field: str
-    command: CommandLine
-    env: Mapping[str, str | None]
-
-
 def resolve(
     annotations: Mapping[str, Any], rules: Rules, container: Container, findings: Findings
 ) -> SupervisorSpec | None:
@@ -150,8 +100,7 @@ class _Resolution:
         service = self._service()
         self._discovery()
         options = Options.of(self.values)
-        self._contradictions(options)
-        self._cautions(options)
+        check(options, service, self.sources, self.container, self.findings)
         if self.findings.problems or service is None:
             return None
         return SupervisorSpec(options, self.sources, service, self.http_host, self.container.command)
@@ -196,18 +145,33 @@ class _Resolution:
             if flag.switch:
                 self._overlay(option, flag.switch)
             elif flag.repeat:
-                self._overlay(
-                    option, tuple(dict.fromkeys(command.flags[flag.name] + self.values.get(option.field, ())))
-                )
+                self._overlay_list(option, flag.name, command.flags[flag.name])
             else:
                 self._overlay_text(option, command.value(flag.name) or "", field, flag.name)
 
+    def _overlay_list(self, option: Option, flag: str, own: tuple[str, ...]) -> None:
+        """The user's values first; the annotation's behind them where they say nothing else of the same thing."""
+        swallowed = next((value for value in own if _SWALLOWED[flag](value)), None)
+        if swallowed is not None:
+            what = f"{flag} has the value {shown(swallowed)}: it takes all words up to the next flag"
+            self.findings.problem(f"{self.container.field}.args", what, f"write {flag}=…, or put the package first")
+        annotated = self.values.get(option.field, ())
+        more = ()
+        if flag != "--peer":
+            named = {value.partition(_KEY_ENDS[flag])[0] for value in own}
+            more = tuple(value for value in annotated if value.partition(_KEY_ENDS[flag])[0] not in named)
+        if set(annotated).difference(more, own):
+            self.findings.warn(f"{flag} in args wins over the annotation {option.key}")
+        self._overlay(option, own + more)
+
     def _overlay_text(self, option: Option, text: str, where: str, what: str) -> None:
+        """One value; only what probes and labels are made of has to be known and valid here, the rest is the user's."""
         try:
             value = option.kind.parse(text)
         except ValueError as error:
-            self.findings.problem(where, f"{what}: {error}", option.kind.allowed)
-            return
+            if option.field in _NEEDED:
+                self.findings.problem(where, f"{what}: {error}", option.kind.allowed)
+            value = text
         if self.sources.get(option.field) == POD and self.values[option.field] != value:
             self.findings.warn(f"{what}={text[:30]} in args wins over the annotation {option.key}")
         self._overlay(option, value)
@@ -227,22 +191,21 @@ class _Resolution:
                 if variable in self.container.env:
                     self.findings.warn(f"{variable} comes from elsewhere; probes and ports go by {option.key}")
                 continue
-            host, colon, port = text.rpartition(":")
-            if not colon:
-                host, port = text, str(option.default)
+            host, _, port = text.rpartition(":")
+            where = f"{self.container.field}.{'args' if source == ARGS else 'env'}"
             try:
                 value = option.kind.parse(port)
+                if field != "ctl_port" and "$(" not in host:  # the control gateway alone takes names (§1.1)
+                    ip_address(host.strip("[]"))
             except ValueError:
-                where = f"{self.container.field}.{'args' if source == ARGS else 'env'}"
-                self.findings.problem(
-                    where, f"{flag if source == ARGS else variable}: {shown(text)}", "allowed: IP:PORT"
-                )
+                what = f"{flag if source == ARGS else variable}: {shown(text)}"
+                self.findings.problem(where, what, "allowed: IP:PORT, the address a number")
                 continue
             if self.sources.get(field) == POD and self.values[field] != value:
                 self.findings.warn(f"the container's own {variable} or {flag} wins over the annotation {option.key}")
             self._overlay(option, value, source)
             if field == "http_port" and host != "0.0.0.0":  # noqa: S104 -- compared, not bound
-                self.http_host = host
+                self.http_host = host.strip("[]")
 
     def _service(self) -> str | None:
         """The package name: the Supervisor's own args say it best, then the annotations."""
@@ -252,6 +215,13 @@ class _Resolution:
         if package and said and _name(package) != said:
             what = f"{shown(said)}, but habitat.sh/package is {shown(package)}"
             self.findings.problem(PREFIX + "service", what, "the service is the package's name: set one of them")
+        if ident is not None and _name(ident) is None and not ident.endswith(".hart") and "$(" not in ident:
+            what = f"{shown(ident)} is no package identifier"
+            self.findings.problem(f"{self.container.field}.args", what, "allowed: origin/name[/version[/release]]")
+        if ident is not None and package and package != ident:
+            self.findings.warn(f"args run {shown(ident)}; that wins over the annotation {PREFIX}package")
+        if ident is not None:
+            self.values["package"], self.sources["package"] = ident, ARGS
         if ident is None or _name(ident) is None:
             service = said or _name(package)
             if service is None and not any(
@@ -263,11 +233,8 @@ class _Resolution:
                     f"set {PREFIX}service, or {PREFIX}package",
                 )
             return service
-        if package and package != ident:
-            self.findings.warn(f"args run {shown(ident)}; that wins over the annotation {PREFIX}package")
-        elif said and _name(ident) != said:
+        if said and _name(ident) != said and not package:
             self.findings.warn(f"args run {shown(ident)}; that wins over the annotation {PREFIX}service")
-        self.values["package"], self.sources["package"] = ident, ARGS
         try:
             return SERVICE.parse(_name(ident) or "")
         except ValueError as error:
@@ -276,99 +243,35 @@ class _Resolution:
 
     def _discovery(self) -> None:
         """What the user's own flags and a list of peers mean for discovery."""
-        command = self.container.command
+        flags = self.container.command.flags
         source = self.sources.get("discovery", BUILT_IN)
         said = self.values.get("discovery")
-        flag = next((flag for flag in _OWN_DISCOVERY if flag in command.flags), None)
+        flag = next((flag for flag in _OWN_DISCOVERY if flag in flags), None)
+        if flag == "--peer-watch-file" and self.container.command.value(flag) == PEERS_FILE:
+            flag = None  # ours, in a copy that has lost its record
         if flag:
             mode = _OWN_DISCOVERY[flag]
             if source == POD and said != mode:
                 self.findings.warn(f"{flag} in args wins over the annotation {PREFIX}discovery")
-            if self.sources.get("peer") not in (None, ARGS) and "--peer" not in command.flags:
-                self.findings.problem(
-                    PREFIX + "peer", f"the container's args find peers otherwise ({mode})", "set one of them"
-                )
+            if self.sources.get("peer") not in (None, ARGS):
+                self.findings.warn(f"{flag} in args wins over the annotation {PREFIX}peer")
+                del self.values["peer"], self.sources["peer"]
             self.values["discovery"], self.sources["discovery"] = mode, ARGS
         elif self.values.get("peer"):
-            if source == POD and said not in (None, "external"):
-                what = f"peers are listed, but {PREFIX}discovery is {said}"
-                self.findings.problem(PREFIX + "peer", what, "peers need discovery external: set one of them")
-            self.values["discovery"], self.sources["discovery"] = "external", self.sources["peer"]
+            self._peers(source, said)
         elif said == "external":
-            self.findings.problem(
-                PREFIX + "discovery", "external, but no peer is named", f"set {PREFIX}peer: host[:port]"
-            )
+            what = "external, but no peer is named"
+            self.findings.problem(PREFIX + "discovery", what, f"set {PREFIX}peer: host[:port]")
 
-    def _contradictions(self, options: Options) -> None:
-        problem = self.findings.problem
-        if options.config_secret and options.config_map:
-            problem(PREFIX + "config-map", "config-secret is set too, and both are one directory", "set one of them")
-        if options.data_claim and options.data_volume:
-            problem(PREFIX + "data-volume", "data-claim is set too, and both are one directory", "set one of them")
-        ports = {"gossip-port": options.gossip_port, "http-port": options.http_port, "ctl-port": options.ctl_port}
-        for name, twin in _PORT_PAIRS:
-            if ports[name] == ports[twin]:
-                problem(PREFIX + name, f"{ports[name]} is {PREFIX}{twin} too", "allowed: three different ports")
-        if options.event_stream_url:
-            self._event_stream(options)
-        names = [b.partition(":")[0] for b in options.bind]
-        twice = next((n for n in names if names.count(n) > 1), None)
-        if twice:
-            problem(PREFIX + "bind", f"the bind {twice} is given twice, with two providers", "name each bind once")
-        ring_otherwise = "--ring" in self.container.command.flags or "HAB_RING" in self.container.env
-        if options.ring_key and ring_otherwise:
-            problem(
-                PREFIX + "ring-key", "the container names a ring key itself (--ring or HAB_RING)", "set one of them"
-            )
-        if options.discovery == "none" and "HAB_LISTEN_GOSSIP" in self.container.env:
-            what = "HAB_LISTEN_GOSSIP and --local-gossip-mode exclude each other"
-            problem(f"{self.container.field}.env", what, f"remove the variable, or set {PREFIX}discovery: managed")
-        for name, value in self.container.env.items():
-            if value == "" and (name in STRICT_ENV or name == "POD_IP"):
-                problem(f"{self.container.field}.env", f"{name} is empty", "remove it: the Supervisor exits with 2")
-        if options.config and self.findings.problems == []:
-            variable = config_variable(self._config_name())
-            if variable in _OWN_ENV:
-                problem(PREFIX + "config", f"{variable} is one of the Supervisor's own variables", "use config-secret")
-
-    def _config_name(self) -> str:
-        return _name(self.values.get("package")) or self.values.get("service") or ""
-
-    def _event_stream(self, options: Options) -> None:
-        """`--event-stream-url` requires application, environment and token (supervisor.md §13)."""
-        flags, env = self.container.command.flags, self.container.env
-        token = options.event_stream_token_secret or "--event-stream-token" in flags or "HAB_AUTOMATE_AUTH_TOKEN" in env
-        needed = (
-            ("event-stream-application", options.event_stream_application),
-            ("event-stream-environment", options.event_stream_environment),
-            ("event-stream-token-secret", token),
-        )
-        for name, value in needed:
-            if not value:
-                self.findings.problem(PREFIX + name, "it is missing, and event-stream-url needs it", "set it")
-
-    def _cautions(self, options: Options) -> None:
-        warn = self.findings.warn
-        mistaken = any(p.where == PREFIX + "license" for p in self.findings.problems)
-        if options.license is None and not mistaken and "HAB_LICENSE" not in self.container.env:
-            warn(f"no licence is accepted: set {PREFIX}license: accept-no-persist, or the Supervisor exits with 1")
-        if options.update_strategy in ("at-once", "rolling"):
-            warn(f"{PREFIX}update-strategy {options.update_strategy} changes packages inside a running image")
-        if (options.shutdown_timeout or 0) > _STOP_SECONDS:
-            warn(f"{PREFIX}shutdown-timeout: at the pod's end a service gets {_STOP_SECONDS} s, whatever is said here")
-        if options.discovery in ("external", "none") and self.sources.get("ring") == POD:
-            warn(f"{PREFIX}ring has no effect with discovery {options.discovery}: the pod joins no managed ring")
-        if options.event_stream_url is None:
-            idle = [
-                n for n in ("application", "environment", "site", "token_secret") if f"event_stream_{n}" in self.values
-            ]
-            if idle:
-                warn(f"{PREFIX}event-stream-{idle[0].replace('_', '-')} has no effect without event-stream-url")
-
-
-def config_variable(service: str) -> str:
-    """The variable that configures a package: `HAB_` and the name, upper case, - as _ (supervisor.md §6)."""
-    return "HAB_" + service.upper().replace("-", "_")
+    def _peers(self, source: str, said: str | None) -> None:
+        """A list of peers implies discovery external; said of one pod together with another mode it contradicts it."""
+        if said in (None, "external") or source != POD:
+            self.values["discovery"], self.sources["discovery"] = "external", self.sources["peer"]
+        elif self.sources["peer"] == POD:
+            what = f"peers are listed, but {PREFIX}discovery is {said}"
+            self.findings.problem(PREFIX + "peer", what, "peers need discovery external: set one of them")
+        else:  # a default, which the pod's own word overrules
+            del self.values["peer"], self.sources["peer"]
 
 
 def _name(ident: str | None) -> str | None:

@@ -119,8 +119,13 @@ CONTRADICTIONS: tuple[dict[str, str], ...] = (
 
 
 @st.composite
-def annotations_for(draw: st.DrawFn, pod: dict[str, Any], target: str, ident: str) -> dict[str, str]:
-    """Annotations without contradiction for a pod whose target container's image was exported for `ident`."""
+def annotations_for(
+    draw: st.DrawFn, pod: dict[str, Any], target: str, ident: str, *, suit_args: bool
+) -> dict[str, str]:
+    """Annotations without contradiction for a pod whose target container's image was exported for `ident`.
+
+    suit_args: they say nothing of peers where the container's own args do.
+    """
     name = ident.split("/")[1]
     chosen: dict[str, str] = {"service": name, "license": "accept-no-persist"}
     if draw(st.integers(0, 3)) == 0:
@@ -128,6 +133,8 @@ def annotations_for(draw: st.DrawFn, pod: dict[str, Any], target: str, ident: st
     for option in draw(st.lists(st.sampled_from(sorted(GOOD)), max_size=8, unique=True)):
         chosen[option] = draw(st.sampled_from(GOOD[option]))
     for group in draw(st.lists(st.sampled_from(sorted(GROUPS)), max_size=3, unique=True)):
+        if group == "discovery" and suit_args and _finds_peers_itself(pod, target):
+            continue
         chosen |= draw(st.sampled_from(GROUPS[group]))
     if draw(st.integers(0, 3)) == 0:
         chosen |= _data(draw, pod)
@@ -140,6 +147,11 @@ def annotations_for(draw: st.DrawFn, pod: dict[str, Any], target: str, ident: st
 def _data(draw: st.DrawFn, pod: dict[str, Any]) -> dict[str, str]:
     volumes = [volume["name"] for volume in pod["spec"].get("volumes") or [] if _can_hold_data(volume)]
     return {"data-volume": draw(st.sampled_from(volumes))} if volumes else {"data-claim": "web-data"}
+
+
+def _finds_peers_itself(pod: dict[str, Any], target: str) -> bool:
+    words = next(container.get("args") or [] for container in pod["spec"]["containers"] if container["name"] == target)
+    return any(word.startswith(("--peer", "--local-gossip", "--listen-gossip")) for word in words)
 
 
 def _can_hold_data(volume: dict[str, Any]) -> bool:

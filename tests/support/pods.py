@@ -225,7 +225,7 @@ def cases(draw: st.DrawFn, shape: Shape = TAME) -> Case:
     ident = SERVICES[service]
     pod = draw(valid_pods(shape, ident))
     target = target_of(pod)
-    annotations = draw(annotations_for(pod, target, ident))
+    annotations = draw(annotations_for(pod, target, ident, suit_args=not shape.habitat))
     return Case(annotate(pod, annotations), Image(ident=ident), target, annotations)
 
 

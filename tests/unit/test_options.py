@@ -70,10 +70,13 @@ def test_config_may_be_a_json_object_but_no_other_json() -> None:
     assert inject(a_pod(with_redis(config="[1, 2]"))).reason.code == "Invalid"
 
 
-def test_config_of_200_kib_is_taken_and_a_broken_one_makes_a_short_message() -> None:
-    long = "a = '" + "x" * 200_000 + "'"
-    assert inject(a_pod(with_redis(config=long))).reason.code == "Injected"
-    assert len(inject(a_pod(with_redis(config=long[:-1]))).message()) < 1000
+def test_config_is_taken_up_to_what_linux_takes_as_a_variable() -> None:
+    """execve(2): a variable of 128 KiB or more, and no program starts."""
+    taken = "a = '" + "x" * 130_000 + "'"
+    assert inject(a_pod(with_redis(config=taken))).reason.code == "Injected"
+    [said] = problems(a_pod(with_redis(config="a = '" + "x" * 200_000 + "'")))
+    assert "Linux takes at most 131071" in said
+    assert len(inject(a_pod(with_redis(config="a = '" + "x" * 200_000))).message()) < 1000
 
 
 def test_unknown_annotation_is_a_warning_with_the_nearest_name() -> None:

@@ -10,21 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from webhook.commandline import escape
-from webhook.decide import sequence
+from webhook.commandline import PEERS_FILE, escape
+from webhook.decide import ARGS, sequence
 from webhook.inject.patch import Patch
 from webhook.options import FLAGGED, PREFIX
 from webhook.problems import Problem
-from webhook.spec import ARGS, SupervisorSpec
-
-PEERS_DIRECTORY = "/habitat"
-PEERS_FILE = "/habitat/peers"
+from webhook.spec import SupervisorSpec
 
 
-def flags(spec: SupervisorSpec, dns_peer: str) -> list[str]:
+def flags(spec: SupervisorSpec, dns_peer: str, *, address: bool) -> list[str]:
     """The flags that the user has not given, in the registry's order.
 
-    dns_peer: `host:port` of the ring's headless Service, for discovery dns.
+    dns_peer: `host:port` of the ring's headless Service, for discovery dns. address: whether POD_IP is the pod's
+    address.
     """
     own: Mapping[str, tuple[str, ...]] = spec.command.flags
     said = spec.options.__dict__
@@ -42,7 +40,7 @@ def flags(spec: SupervisorSpec, dns_peer: str) -> list[str]:
         elif value == flag.switch:
             texts.append(flag.name)
     texts += _discovery(spec, dns_peer)
-    if "--sys-ip-address" not in own:
+    if address and "--sys-ip-address" not in own and spec.command.word != "start":  # newer than the images of `start`
         texts.append("--sys-ip-address=$(POD_IP)")
     return texts
 
@@ -52,7 +50,7 @@ def _discovery(spec: SupervisorSpec, dns_peer: str) -> list[str]:
         return []
     match spec.options.discovery:
         case "managed":
-            return [f"--peer-watch-file={PEERS_FILE}"]
+            return [] if "--peer-watch-file" in spec.command.flags else [f"--peer-watch-file={PEERS_FILE}"]
         case "dns":
             return [f"--peer={dns_peer}"]
         case "none":
@@ -68,7 +66,10 @@ def compose(spec: SupervisorSpec, users: list[str], ours: list[str]) -> list[str
     end = command.flags_end
     composed = users[:end] + ours + users[end:]
     if package is not None:
-        at = users.index(command.word) + 1 if command.word else 0
+        if not command.word and users and not users[0].startswith("-"):
+            what = "the container's own command gets args that begin otherwise than with run, start or a flag"
+            return Problem(PREFIX + "package", what, "remove it, and put run <package> where the args want it")
+        at = users.index(command.word) + 1 if command.word in users else 0
         head = [] if command.word else ["run"]
         composed = composed[:at] + head + [package] + composed[at:]
     elif command.word and command.ident is None and spec.options.probes:
@@ -79,29 +80,19 @@ def compose(spec: SupervisorSpec, users: list[str], ours: list[str]) -> list[str
     return composed
 
 
-def write(patch: Patch, path: str, container: Mapping[str, Any], wanted: list[str]) -> list[str]:
-    """Operations that turn the container's args into the wanted ones; returns what was added.
-
-    Elements are added one by one, so that nothing of the user's is written again. Only where an earlier injection left
-    something that is no longer wanted is the whole array replaced.
-    """
+def write(patch: Patch, path: str, container: Mapping[str, Any], wanted: list[str]) -> None:
+    """Operations that turn the container's args into the wanted ones, one by one: nothing of the user's is written."""
     present = sequence(container, "args")
-    if present == wanted:
-        return []
     if not present:
-        patch.append(container, path, "args", list(wanted))
-        return wanted
-    added = _insertions(present, wanted)
-    if added is None:
-        patch.replace(f"{path}/args", wanted)
-        return [text for text in wanted if text not in present]
-    for index, text in added:
+        patch.append(container, path, "args", wanted)
+        return
+    for index, text in _insertions(present, wanted):
+        patch.added.setdefault("args", []).append(text)
         patch.add(f"{path}/args/{index}", text)
-    return [text for _, text in added]
 
 
-def _insertions(present: list[str], wanted: list[str]) -> list[tuple[int, str]] | None:
-    """Where to insert what, ascending; None when `present` is no subsequence of `wanted`."""
+def _insertions(present: list[str], wanted: list[str]) -> list[tuple[int, str]]:
+    """Where to insert what, ascending; `present` is a subsequence of `wanted`."""
     added = []
     at = 0
     for index, text in enumerate(wanted):
@@ -109,4 +100,4 @@ def _insertions(present: list[str], wanted: list[str]) -> list[tuple[int, str]] 
             at += 1
         else:
             added.append((index, text))
-    return added if at == len(present) else None
+    return added

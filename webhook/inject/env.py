@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
 from webhook.commandline import escape
+from webhook.consistency import config_variable
 from webhook.inject.patch import Patch, covers
 from webhook.options import SECRETS
-from webhook.spec import Findings, SupervisorSpec, config_variable
+from webhook.problems import Findings
+from webhook.spec import SupervisorSpec
 
 MANAGED_KEY_SECRET = "habitat-ring-{}-key"  # noqa: S105 -- the name of a Secret
+_ADDRESS = ("POD_IP", "status.podIP")
 RING_KEY = ("HAB_RING_KEY", "ring-key")
 
 Variable = dict[str, Any]
@@ -21,7 +26,7 @@ def variables(spec: SupervisorSpec, ring_service: str, home: str | None) -> list
     ring_service: DNS name of the ring's headless Service. home: the value of HOME, None to leave it alone.
     """
     options, flags = spec.options, spec.command.flags
-    wanted = [_field("POD_IP", "status.podIP"), _field("POD_NAME", "metadata.name")]
+    wanted = [_field(*_ADDRESS), _field("POD_NAME", "metadata.name")]
     # A loopback gossip address excludes a listen address, even one from the environment (supervisor.md §1.3).
     if options.discovery != "none" and "--listen-gossip" not in flags:
         wanted.append(_literal("HAB_LISTEN_GOSSIP", f"0.0.0.0:{options.gossip_port}"))
@@ -48,38 +53,39 @@ def variables(spec: SupervisorSpec, ring_service: str, home: str | None) -> list
     return wanted
 
 
-def write(
-    patch: Patch,
-    path: str,
-    container: dict[str, Any],
-    wanted: list[Variable],
-    recorded: tuple[str, ...],
-    findings: Findings,
-) -> list[str]:
-    """Operations for what is missing, behind the user's own variables; returns the names that were added.
+def knows_address(container: Mapping[str, Any], findings: Findings) -> bool:
+    """Whether POD_IP will be the pod's address: ours, or the user's own that says so.
 
-    recorded: names that an earlier injection added, which may be written anew; all others are the user's and stay.
+    `--sys-ip-address` takes a bare address and nothing else (supervisor.md §0), so it is left out where POD_IP is the
+    name of something else.
     """
-    present = {v.get("name"): (i, v) for i, v in enumerate(container.get("env") or ()) if isinstance(v, dict)}
+    for variable in container.get("env") or ():
+        if variable.get("name") != "POD_IP" or covers(variable, _field(*_ADDRESS)):
+            continue
+        try:
+            ip_address(variable.get("value") or "")
+        except ValueError:
+            findings.warn("env POD_IP of the container is not the pod's address, so --sys-ip-address is not set")
+            return False
+    return True
+
+
+def write(patch: Patch, path: str, container: Mapping[str, Any], wanted: list[Variable], findings: Findings) -> None:
+    """Operations for what is missing, behind the user's own variables, which all stay."""
+    present = {v.get("name"): v for v in container.get("env") or ()}
     missing = []
     for variable in wanted:
         name = variable["name"]
-        if name not in present:
+        existing = present.get(name)
+        if existing is None:
             missing.append(variable)
+        elif covers(existing, variable):
             continue
-        index, existing = present[name]
-        if covers(existing, variable):
-            continue
-        if name in recorded:
-            patch.replace(f"{path}/env/{index}", variable)
         elif existing.get("valueFrom") is not None:
-            findings.warn(
-                f"env {name} of the container comes from valueFrom; it stays, and what was asked for is not set"
-            )
+            findings.warn(f"env {name} of the container comes from valueFrom; it stays, and ours is not set")
         else:
             findings.warn(f"env {name} is set by the container; it stays as it is")
     patch.append(container, path, "env", missing)
-    return [v["name"] for v in missing]
 
 
 def _literal(name: str, value: str) -> Variable:

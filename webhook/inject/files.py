@@ -15,15 +15,15 @@ from webhook.inject.patch import Patch, covers
 from webhook.inject.target import Target
 from webhook.inject.volumes import Storage
 from webhook.options import PREFIX
-from webhook.problems import shown
-from webhook.spec import Findings, SupervisorSpec
+from webhook.problems import Findings, shown
+from webhook.spec import SupervisorSpec
 
 COPIER = "habitat-files"
 _SOURCE = "/habitat-files-source"
 _USER_TOML = [{"key": "user.toml", "path": "user.toml"}]
 
 # A mounted Secret also holds its ..data and ..<date> folders; only plain files are copied (supervisor.md §0).
-_COPY = 'set -e; for file in "$1"/* "$1"/.[!.]*; do if [ -f "$file" ]; then cp "$file" "$2/"; fi; done'
+_COPY = 'set -e; for file in "$1"/* "$1"/.[!.]*; do if [ -f "$file" ]; then cp -f "$file" "$2/"; fi; done'
 
 
 def prepare(
@@ -55,32 +55,19 @@ def prepare(
 
 
 def write_copier(
-    patch: Patch,
-    pod: Mapping[str, Any],
-    target: Target,
-    who: Identity,
-    spec: SupervisorSpec,
-    findings: Findings,
-    *,
-    again: bool,
+    patch: Patch, pod: Mapping[str, Any], target: Target, who: Identity, spec: SupervisorSpec, findings: Findings
 ) -> None:
     """The init container that copies the Secret's files, made to pass Pod Security `restricted`."""
     if not spec.options.files_secret:
         return
     pod_spec = mapping(pod, "spec")
     wanted = _copier(target, who)
-    inits = sequence(pod_spec, "initContainers")
-    for index, existing in enumerate(inits):
-        if isinstance(existing, dict) and existing.get("name") == COPIER:
-            if covers(existing, wanted):
-                return
-            if again:
-                patch.replace(f"/spec/initContainers/{index}", wanted)
-            else:
-                findings.problem("spec.initContainers", f"{COPIER} is taken", "rename it: the webhook needs the name")
-            return
-    if target.native_sidecar:  # the files have to be there before the sidecar starts
-        patch.add(target.path, wanted)
+    existing = next((c for c in sequence(pod_spec, "initContainers") if c.get("name") == COPIER), None)
+    if existing is not None:
+        if not covers(existing, wanted):
+            findings.problem("spec.initContainers", f"{COPIER} is taken", "rename it: the webhook needs the name")
+    elif target.native_sidecar:  # the files have to be there before the sidecar starts
+        patch.insert(target.path, wanted)
     else:
         patch.append(pod_spec, "/spec", "initContainers", [wanted])
 
@@ -104,15 +91,10 @@ def _copier(target: Target, who: Identity) -> dict[str, Any]:
         "image": target.container.get("image", ""),
         "command": ["/bin/sh", "-c", _COPY, "copy", _SOURCE, "/habitat-files"],
         "securityContext": security,
-        "resources": {
-            "requests": {"cpu": "10m", "memory": "16Mi"},
-            "limits": {"memory": "64Mi"},
-        },
         "volumeMounts": [
             {"name": "habitat-files-source", "mountPath": _SOURCE, "readOnly": True},
             {"name": COPIER, "mountPath": "/habitat-files"},
         ],
     }
-    if target.container.get("imagePullPolicy"):
-        made["imagePullPolicy"] = target.container["imagePullPolicy"]
-    return made
+    # Its own resources would change the pod's QoS class, and could break a quota or a limit that the target satisfies.
+    return made | {k: target.container[k] for k in ("imagePullPolicy", "resources") if target.container.get(k)}

@@ -8,6 +8,7 @@ supervisor.md §0, the table of users, groups and writable paths (observed), in 
 | any user, root file system read-only | an emptyDir on each of the five paths |
 | user and group both not 0 | the five, and HOME at a writable place |
 | not root, and a mount below /hab/svc/<service> | an emptyDir on that folder too: else the runtime makes it root's |
+| not root, and a mount below /hab/sup/default | the same there, for the same reason |
 | a volume for data, or a group that is not 0 | fsGroup, when the pod sets none |
 """
 
@@ -17,9 +18,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.decide import mapping
-from webhook.inject.volumes import Storage
-from webhook.spec import Findings
+from webhook.decide import mapping, sequence
+from webhook.inject.target import Target
+from webhook.inject.volumes import Storage, normal, users_mounts
+from webhook.options import PREFIX
+from webhook.problems import Findings, shown
+from webhook.spec import SupervisorSpec
 
 WRITTEN = {
     "habitat-sup": "/hab/sup",
@@ -33,6 +37,8 @@ WRITTEN = {
 SERVICE_GROUP = 42
 """The group of an exported image's service user (supervisor.md §3)."""
 
+_LICENCES = "/hab/accepted-licenses"
+_READ_ONLY_KINDS = ("secret", "configMap", "projected", "downwardAPI")
 _HOME = "/tmp"  # noqa: S108 -- a path in the container
 
 
@@ -70,9 +76,12 @@ def prepare(who: Identity, service: str, storage: Storage) -> str | None:
     if needs_all:
         for name, path in WRITTEN.items():
             storage.scratch(name, path)
-    folder = f"/hab/svc/{service}"
-    if not who.root and storage.below(folder):
-        storage.scratch("habitat-service", folder)
+    if not who.root:
+        for name, folder in (("habitat-sup-default", "/hab/sup/default"), ("habitat-service", f"/hab/svc/{service}")):
+            if storage.below(folder):
+                storage.scratch(name, folder)
+        if "/hab/sup/default" in storage.mounts:
+            storage.scratch("habitat-sup", "/hab/sup")
     # The key cache of one who is not root is below HOME (supervisor.md §1.1), which "/" cannot hold when read-only.
     return _HOME if needs_all and not who.root else None
 
@@ -86,16 +95,46 @@ def fs_group(who: Identity, spec: Mapping[str, Any], *, data: bool) -> int | Non
     return SERVICE_GROUP if data else None
 
 
-def judge(who: Identity, storage: Storage, home: str | None, where: str, findings: Findings) -> None:
+def judge(
+    who: Identity,
+    spec: SupervisorSpec,
+    target: Target,
+    pod_spec: Mapping[str, Any],
+    home: str | None,
+    findings: Findings,
+) -> None:
     """What cannot work, or works otherwise than it looks, because of what the user mounts or sets.
 
-    home: the container's own literal HOME, None when it sets none.
+    home: the HOME that this identity needs, None when any will do.
     """
-    if not who.root and home is not None and (home == "/root" or home.startswith("/root/")):
+    mounts = users_mounts(target.container)
+    own = next((v.get("value") for v in sequence(target.container, "env") if v.get("name") == "HOME"), None)
+    if own and not who.root and (own == "/root" or own.startswith("/root/")):
         what = "HOME is below /root, and the container does not run as root"
-        findings.problem(f"{where}.env", what, "set HOME to /tmp, or remove it")
+        findings.problem(f"{target.field}.env", what, "set HOME to /tmp, or remove it")
+    elif own and home and own != home and own not in mounts:
+        what = f"HOME is {shown(own)}, which this user cannot write"
+        findings.problem(f"{target.field}.env", what, f"set HOME to {home} or to a volume, or remove it")
+    if spec.options.license == "accept" and who.root and who.read_only and _LICENCES not in mounts:
+        what = f"accept writes a file below {_LICENCES}, and the root file system is read-only"
+        findings.problem(PREFIX + "license", what, "set accept-no-persist")
+    if spec.options.ring_key and who.root and _read_only_keys(target.container, pod_spec):
+        what = "the key is written to /hab/cache/keys, where the container has mounted something read-only"
+        findings.problem(PREFIX + "ring-key", what, "remove that mount: the annotation brings the key")
+    if who.user is None and not who.root:
+        findings.warn("runAsNonRoot without runAsUser: an exported image is root's, and the kubelet will not start it")
     for path in ("/hab", "/hab/pkgs"):
-        if path in storage.users:
+        if path in mounts:
             findings.warn(f"a volume at {path} hides the image's own packages")
-    if "/hab/sup" in storage.users:
+    if "/hab/sup" in mounts:
         findings.warn("a volume at /hab/sup remembers dead peers; a pod that starts with it may not find its ring")
+
+
+def _read_only_keys(container: Mapping[str, Any], pod_spec: Mapping[str, Any]) -> bool:
+    """Whether the user has mounted something at the key cache that cannot be written (supervisor.md §7)."""
+    volumes = {v.get("name"): v for v in sequence(pod_spec, "volumes")}
+    for mount in sequence(container, "volumeMounts"):
+        if normal(str(mount.get("mountPath"))) in ("/hab/cache", "/hab/cache/keys"):
+            volume = volumes.get(mount.get("name"), {})
+            return bool(mount.get("readOnly")) or any(kind in volume for kind in _READ_ONLY_KINDS)
+    return False

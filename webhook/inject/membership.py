@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from webhook.commandline import PEERS_DIRECTORY
 from webhook.decide import mapping
-from webhook.inject.args import PEERS_DIRECTORY
 from webhook.inject.patch import Patch
 from webhook.inject.volumes import Storage
 from webhook.options import PEERS, PREFIX
-from webhook.problems import shown
-from webhook.spec import ARGS, Findings, SupervisorSpec
+from webhook.problems import Findings, shown
+from webhook.spec import SupervisorSpec
 
 LABELS = tuple(PREFIX + name for name in ("ring", "service", "group", "topology"))
 RING_SERVICE = "habitat-ring-{}"
@@ -36,8 +36,8 @@ def dns_peer(spec: SupervisorSpec, service: str) -> str:
 
 
 def prepare(spec: SupervisorSpec, storage: Storage) -> None:
-    """The volume with the peers file, for discovery managed that the user's own flags do not replace."""
-    if spec.options.discovery == "managed" and spec.sources.get("discovery") != ARGS:
+    """The volume with the peers file, for discovery managed."""
+    if spec.options.discovery == "managed":
         item = {"path": "peers", "fieldRef": {"fieldPath": f"metadata.annotations['{PEERS}']"}}
         storage.volume(_VOLUME, {"downwardAPI": {"items": [item]}})
         storage.mount(_VOLUME, PEERS_DIRECTORY, read_only=True)
@@ -53,15 +53,13 @@ def labels(spec: SupervisorSpec) -> dict[str, str]:
     return {PREFIX + "ring": spec.options.ring} | said if spec.in_ring else said
 
 
-def write_labels(
-    patch: Patch, metadata: Mapping[str, Any], wanted: Mapping[str, str], findings: Findings, *, again: bool
-) -> None:
+def write_labels(patch: Patch, metadata: Mapping[str, Any], wanted: Mapping[str, str], findings: Findings) -> None:
     """Operations for the labels; another value of the user's under one of these names is a problem."""
     present = mapping(metadata, "labels")
     missing = {}
     for name, value in wanted.items():
         existing = present.get(name)
-        if existing is None or (existing != value and again):
+        if existing is None:
             missing[name] = value
         elif existing != value:
             what = f"{shown(existing)}, but the webhook has to write {shown(value)}"

@@ -16,13 +16,15 @@ Operation = dict[str, Any]
 class Patch:
     """Operations in the order in which they apply, and the collections that they create.
 
-    created: names of collections ("env", "labels") that the pod did not have.
+    added: by collection ("env", "volumes", "labels") the names of what was put into it. created: fields that the pod
+    did not have.
     """
 
-    __slots__ = ("created", "operations")
+    __slots__ = ("added", "created", "operations")
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
+        self.added: dict[str, list[str]] = {}
         self.created: list[str] = []
 
     def add(self, path: str, value: Any) -> None:
@@ -35,11 +37,18 @@ class Patch:
         """Put items at the end of the array parent[name], making it when it is absent, null or empty."""
         if not items:
             return
+        key = "mountPath" if name == "volumeMounts" else "name"
+        self.added.setdefault(name, []).extend(item[key] if isinstance(item, dict) else item for item in items)
         if parent.get(name):
             for item in items:
                 self.add(f"{path}/{name}/-", item)
         else:
             self.member(parent, path, name, items)
+
+    def insert(self, path: str, item: Any) -> None:
+        """Put an item before the element of an array that a path names."""
+        self.added.setdefault(path.split("/")[-2], []).append(item["name"])
+        self.add(path, item)
 
     def update(self, parent: Any, path: str, name: str, members: dict[str, Any]) -> None:
         """Put members into the object parent[name], made when it is absent or null; a member that is there is
@@ -47,6 +56,7 @@ class Patch:
         """
         if not members:
             return
+        self.added.setdefault(name, []).extend(members)
         existing = parent.get(name)
         if existing is None:
             self.member(parent, path, name, members)

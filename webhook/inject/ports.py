@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from webhook.inject.patch import Patch
-from webhook.spec import Findings, SupervisorSpec
+from webhook.problems import Findings
+from webhook.spec import SupervisorSpec
 
 NAMES = ("hab-gossip-udp", "hab-gossip-tcp", "hab-http")
 
 
 def write(
-    patch: Patch, path: str, field: str, container: dict[str, Any], spec: SupervisorSpec, findings: Findings
+    patch: Patch, path: str, field: str, container: Mapping[str, Any], spec: SupervisorSpec, findings: Findings
 ) -> None:
     """Each port unless its number and protocol are there; a port of the user's under one of our names is a problem."""
     options = spec.options

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from webhook.inject.patch import Patch, covers
-from webhook.inject.record import NULL
-from webhook.spec import Findings, SupervisorSpec
+from webhook.decide import mapping, sequence
+from webhook.inject.patch import Patch
+from webhook.problems import Findings
+from webhook.spec import SupervisorSpec
 
 TOKEN = "HAB_SUP_GATEWAY_AUTH_TOKEN"  # noqa: S105 -- the name of a variable
 
@@ -29,10 +30,9 @@ def write(
     path: str,
     container: Mapping[str, Any],
     spec: SupervisorSpec,
-    created: tuple[str, ...],
     findings: Findings,
 ) -> None:
-    """Each wanted probe unless the container has one; `created` names those that an earlier injection put there."""
+    """Each wanted probe unless the container has one."""
     names = _possible(spec, findings)
     if not names:
         return
@@ -45,8 +45,14 @@ def write(
         present = container.get(field)
         if present is None:
             patch.member(container, path, field, wanted)
-        elif (field in created or field + NULL in created) and not covers(present, wanted):
-            patch.replace(f"{path}/{field}", wanted)
+        elif token and _asks_without_token(present, spec.options.http_port):
+            findings.warn(f"{field} of the container asks the gateway without its token, which answers 401")
+
+
+def _asks_without_token(probe: Any, port: int) -> bool:
+    http = mapping(probe, "httpGet") if isinstance(probe, dict) else {}
+    headers = {str(h.get("name")).lower() for h in sequence(http, "httpHeaders")}
+    return http.get("port") in (port, "hab-http") and "authorization" not in headers
 
 
 def _possible(spec: SupervisorSpec, findings: Findings) -> tuple[str, ...]:
@@ -67,7 +73,8 @@ def _action(spec: SupervisorSpec, route: str, *, token: bool) -> dict[str, Any]:
     loopback = spec.http_host in ("localhost", "::1") or spec.http_host.startswith("127.")
     if not token and not loopback:
         return {"httpGet": {"path": route, "port": port, "scheme": "HTTPS" if secure else "HTTP"}}
-    host = "127.0.0.1" if loopback or not spec.http_host else "$POD_IP"
+    host = "127.0.0.1" if loopback or not spec.http_host else spec.http_host
+    host = "$POD_IP" if "$(" in host else host
     url = f"http{'s' if secure else ''}://{host}:{port}{route}"
     # No -T: some busybox builds crash on it; timeoutSeconds bounds the call (supervisor.md §0).
     header = f'--header "Authorization: Bearer ${TOKEN}" ' if token else ""

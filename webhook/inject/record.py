@@ -1,14 +1,13 @@
 """The annotation habitat.sh/injected: what was put into the pod, so that it can be told from what is the user's.
 
-Parts whose names begin with habitat- or hab- need no mention. What has no name of its own is listed: args, variables
-and probes, and the collections that did not exist before. The record decides nothing about who is injected (a template
-copied from a live pod carries one); it is read to inject afresh over an earlier injection, and by `uninject`.
+The record decides nothing about who is injected, since a template copied from a live pod carries one. It is read by
+`uninject`, and to inject afresh over an earlier injection (`again.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -17,27 +16,25 @@ from webhook.options import INJECTED
 
 NULL = "=null"
 _TEXTS = ("version", "container", "digest")
-_LISTS = ("args", "env", "mounts", "created")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """version: of the webhook. container: the target's name. digest: `SupervisorSpec.digest`. args, env, probes,
-    mounts: the parts that were added, by text, name or path. created: collections that were absent before ("env",
-    "labels", "fsGroup"…), with `NULL` behind the name of one that was null.
+    """version: of the webhook. container: the target's name. digest: `SupervisorSpec.digest`. added: by collection the
+    names of its new members: the text of an arg, the path of a mount, else the name. created: fields that were absent
+    before ("env", "readinessProbe", "fsGroup"…), with `NULL` behind the name of one that was null.
     """
 
     version: str
     container: str
     digest: str
-    args: tuple[str, ...] = ()
-    env: tuple[str, ...] = ()
-    mounts: tuple[str, ...] = ()
-    created: tuple[str, ...] = ()
+    added: Mapping[str, list[str]] = field(default_factory=dict)
+    created: list[str] = field(default_factory=list)
 
     def text(self) -> str:
         """The annotation's value: one line of JSON, the same record always the same text."""
-        return orjson.dumps({name: value for name in (*_TEXTS, *_LISTS) if (value := getattr(self, name))}).decode()
+        said = {name: getattr(self, name) for name in _TEXTS}
+        return orjson.dumps(said | {"added": self.added, "created": self.created}).decode()
 
 
 def read(annotations: Mapping[str, Any]) -> Record | None:
@@ -49,12 +46,14 @@ def read(annotations: Mapping[str, Any]) -> Record | None:
         said = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(said, dict) or not all(isinstance(said.get(k), str) for k in _TEXTS):
+    if not isinstance(said, dict) or not all(isinstance(said.get(name), str) for name in _TEXTS):
         return None
-    lists = {}
-    for name in _LISTS:
-        values = said.get(name, [])
-        if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-            return None
-        lists[name] = tuple(values)
-    return Record(said["version"], said["container"], said["digest"], **lists)
+    added: Any = said.get("added")
+    created: Any = said.get("created")
+    if not isinstance(added, dict) or not all(map(_texts, (created, *added.values()))):
+        return None
+    return Record(said["version"], said["container"], said["digest"], added, created)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

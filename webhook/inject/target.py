@@ -70,19 +70,19 @@ def find(
     """The target, or what the user must say so that there is one.
 
     wanted: the value of the option `container`, None when nobody set it. before: the target of an earlier injection, ""
-    without one. In order: the first; kubectl's default-container; the second, so that a container that another webhook
-    has put in front since changes nothing; the only container left without the well-known sidecars.
+    without one. In order: the first; the second, so that what another webhook has put in since changes nothing;
+    kubectl's default-container; the only container left without the well-known sidecars.
     """
     containers = [c if isinstance(c, dict) else {} for c in sequence(spec, "containers")]
     names = [str(c.get("name", "")) for c in containers]
     if wanted is not None:
         return _named(spec, containers, wanted, names)
+    if before in names:
+        return _target(names.index(before), containers[names.index(before)])
     default = annotations.get(DEFAULT_CONTAINER)
     if default in names:
         index = names.index(default)
         return _target(index, containers[index])
-    if before in names:
-        return _target(names.index(before), containers[names.index(before)])
     left = [i for i, name in enumerate(names) if name not in SIDECARS and name not in sidecars]
     if len(left) == 1:
         return _target(left[0], containers[left[0]])
@@ -129,7 +129,7 @@ def runs_supervisor(container: Mapping[str, Any]) -> bool:
             return True
         if name == "hab" and names[index + 1 : index + 2] in (["sup"], ["run"], ["start"]):
             return True
-    return names[:1] == ["hab"]
+    return False
 
 
 ENTRYPOINT = "/init.sh"

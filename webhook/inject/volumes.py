@@ -13,10 +13,7 @@ from typing import Any
 
 from webhook.decide import sequence
 from webhook.inject.patch import Patch, covers
-from webhook.problems import shown
-from webhook.spec import Findings
-
-PREFIX = "habitat-"
+from webhook.problems import Findings, shown
 
 
 @dataclass(slots=True)
@@ -45,13 +42,12 @@ class Storage:
 
 
 def users_mounts(container: Mapping[str, Any]) -> frozenset[str]:
-    """The mount paths of the target that are not ours, normalised."""
-    mounts = (m for m in sequence(container, "volumeMounts") if isinstance(m, dict))
-    paths = (m.get("mountPath") for m in mounts if not str(m.get("name", "")).startswith(PREFIX))
-    return frozenset(_normal(p) for p in paths if isinstance(p, str))
+    """The mount paths of the target, normalised."""
+    paths = (m.get("mountPath") for m in sequence(container, "volumeMounts"))
+    return frozenset(normal(p) for p in paths if isinstance(p, str))
 
 
-def _normal(path: str) -> str:
+def normal(path: str) -> str:
     """A mount path without what does not count; most have nothing of it, and `normpath` costs as much as ten
     look-ups.
     """
@@ -67,16 +63,11 @@ def write(
     container: Mapping[str, Any],
     storage: Storage,
     findings: Findings,
-    *,
-    again: bool,
 ) -> None:
-    """Operations for what is missing.
-
-    again: the pod carries an earlier injection, so that a part of ours with other content may be written anew.
-    """
-    _write(patch, "/spec", "spec.volumes", spec, "volumes", "name", storage.volumes, findings, again=again)
+    """Operations for what is missing."""
+    _write(patch, "/spec", "spec.volumes", spec, "volumes", "name", storage.volumes, findings)
     mounts = f"{where}.volumeMounts"
-    _write(patch, path, mounts, container, "volumeMounts", "mountPath", storage.mounts, findings, again=again)
+    _write(patch, path, mounts, container, "volumeMounts", "mountPath", storage.mounts, findings)
 
 
 def _write(
@@ -88,25 +79,17 @@ def _write(
     key: str,
     wanted: Mapping[str, dict[str, Any]],
     findings: Findings,
-    *,
-    again: bool,
 ) -> None:
     present = {}
-    for index, item in enumerate(sequence(parent, name)):
-        if isinstance(item, dict):
-            at = item.get(key)
-            present[_normal(at) if key == "mountPath" and isinstance(at, str) else at] = (index, item)
+    for item in sequence(parent, name):
+        at = item.get(key)
+        present[normal(at) if key == "mountPath" and isinstance(at, str) else at] = item
     missing = []
     for label, item in wanted.items():
         if label not in present:
             missing.append(item)
             continue
-        index, existing = present[label]
-        if covers(existing, item):
-            continue
-        if again and str(existing.get("name", "")).startswith(PREFIX):
-            patch.replace(f"{path}/{name}/{index}", item)
-        else:
+        if not covers(present[label], item):
             taken = f"{shown(label)} is taken" if key == "name" else f"something else is mounted at {shown(label)}"
             findings.problem(where, taken, "the webhook needs it: use another name or path, or remove the annotation")
     patch.append(parent, path, name, missing)

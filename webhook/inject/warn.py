@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from webhook.spec import Findings
+from webhook.problems import Findings
 
 
 def surroundings(spec: Mapping[str, Any], findings: Findings) -> None:

@@ -11,10 +11,12 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from tests.support.supervisor.verdict import Running
+from tests.support.supervisor.world import World
 
 State = Literal["starting", "ok", "warning", "critical", "unknown", "not loaded"]
 """starting: the gateway does not listen yet. unknown: waiting for binds, quorum, the init hook or the first check."""
 
+POD_IP = World().pod_ip
 STATUS: Mapping[State, int] = {"ok": 200, "warning": 200, "critical": 503, "unknown": 500, "not loaded": 404}
 TOKEN = "HAB_SUP_GATEWAY_AUTH_TOKEN"
 
@@ -31,7 +33,7 @@ class Request:
     from_outside: bool = True
 
 
-def answer(supervisor: Running, request: Request, state: State = "ok", pod_ip: str = "10.1.2.3") -> int | None:
+def answer(supervisor: Running, request: Request, state: State = "ok", pod_ip: str = POD_IP) -> int | None:
     """The status code, or None where no HTTP answer comes: refused, wrong scheme, a client certificate asked for."""
     host = supervisor.flags["listen-http"][0]
     reachable = {"0.0.0.0", "::", pod_ip} if request.from_outside else {"0.0.0.0", "::", "127.0.0.1"}
@@ -137,14 +139,15 @@ def _wget(words: list[str], supervisor: Running, state: State) -> bool | None:
             url = word
     parts = urlsplit(url)
     default = 443 if parts.scheme == "https" else 80
-    if parts.hostname not in {"127.0.0.1", "localhost"}:
+    inside = parts.hostname in {"127.0.0.1", "localhost"}
+    if not inside and parts.hostname != POD_IP:
         return None
     port = parts.port or default
     if port != supervisor.http_port:
         return None
     status = answer(
         supervisor,
-        Request(parts.path or "/", port, parts.scheme.upper(), headers=headers, from_outside=False),
+        Request(parts.path or "/", port, parts.scheme.upper(), headers=headers, from_outside=not inside),
         state,
     )
     return status is not None and 200 <= status < 400

@@ -1,0 +1,1 @@
+"""Contracts: what is injected, held against a model of the Supervisor that was written from its source."""

@@ -1,0 +1,1 @@
+"""Properties: what holds for every pod and every set of annotations."""
