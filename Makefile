@@ -15,7 +15,7 @@ PYTEST ?=
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 SHELL := /bin/sh
-.PHONY: help venv run test lint pytest bench controlplane docs docs-check clean lock fmt
+.PHONY: help venv run test test-node lint pytest bench controlplane docs docs-check clean lock fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,10 @@ lint: venv docs-check ## ruff, mypy --strict, the layers of the code, stale docu
 
 pytest: venv
 	@$(BIN)/pytest -q -n $(JOBS) $(PYTEST)
+
+# As with `make run`, an exported KUBECONFIG is not taken.
+test-node: venv ## injected pods on a real kubelet: that of ../shared/node (as root), or KUBECONFIG=FILE; not part of test
+	@$(BIN)/python -m tests.node $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig '$(KUBECONFIG)') -- $(PYTEST)
 
 bench: venv ## measure beside reference servers in one run; prints one table with ratios
 	@$(BIN)/python -m bench $(BENCH)

@@ -105,15 +105,22 @@ def test_wrong_annotation_denies_the_pod_with_422(server: WebhookServer) -> None
     assert "habitat.sh/topology" in answer["response"]["status"]["message"]
 
 
-def test_annotation_of_200_kib_becomes_configuration(server: WebhookServer) -> None:
-    config = "".join(f'key{n} = "{"x" * 90}"\n' for n in range(2000))
-    assert len(config) > 190 * 1024
+def test_annotation_of_120_kib_becomes_configuration(server: WebhookServer) -> None:
+    config = "".join(f'key{n} = "{"x" * 90}"\n' for n in range(1200))
+    assert len(config) > 115 * 1024
     status, answer = server.post(encoded(review(pod({"habitat.sh/service": "redis", "habitat.sh/config": config}))))
     assert status == 200
     assert answer["response"]["allowed"] is True
     assert config in json.dumps(json.loads(base64.b64decode(answer["response"]["patch"]))).replace("\\n", "\n").replace(
         '\\"', '"'
     )
+
+
+def test_annotation_of_200_kib_that_cannot_work_is_refused_in_a_short_answer(server: WebhookServer) -> None:
+    config = "a = '" + "x" * 200 * 1024 + "'"
+    _, answer = server.post(encoded(review(pod({"habitat.sh/service": "redis", "habitat.sh/config": config}))))
+    assert answer["response"]["allowed"] is False
+    assert len(answer["response"]["status"]["message"]) < 1000
 
 
 BAD_BODIES = {

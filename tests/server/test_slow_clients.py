@@ -150,7 +150,7 @@ def narrow(server: WebhookServer) -> ssl.SSLSocket:
 
 def test_client_that_does_not_read_its_answers_holds_up_nobody(strict: WebhookServer) -> None:
     before = strict.errors("timeout")
-    config = "".join(f'key{n} = "{"x" * 90}"\n' for n in range(2000))
+    config = "".join(f'key{n} = "{"x" * 90}"\n' for n in range(1200))
     body = request_bytes(encoded(review(pod({"habitat.sh/service": "redis", "habitat.sh/config": config}))))
     with narrow(strict) as connection:
         with contextlib.suppress(OSError):  # until the server has had enough and closes
@@ -161,12 +161,13 @@ def test_client_that_does_not_read_its_answers_holds_up_nobody(strict: WebhookSe
 
 
 def test_answer_larger_than_the_socket_holds_arrives_whole(patient: WebhookServer) -> None:
-    problems = {f"habitat.sh/{'x' * 40}{n}": "y" for n in range(2000)}
-    config = "".join(f'key{n} = "{"x" * 90}"\n' for n in range(20_000))
-    annotations = problems | {"habitat.sh/service": "redis", "habitat.sh/config": config}
+    made = pod({"habitat.sh/service": "redis", "habitat.sh/files-secret": "files"})
+    made["spec"]["containers"][0]["image"] = (
+        "x" * 2_000_000
+    )  # the answer has it again, in the container that copies files
     before = patient.metric("reviews_total", reason="Injected")
     with narrow(patient) as connection:
-        connection.sendall(request_bytes(encoded(review(pod(annotations), uid="large"))))
+        connection.sendall(request_bytes(encoded(review(made, uid="large"))))
         wait_for("the answer", lambda: 1 if patient.metric("reviews_total", reason="Injected") > before else None)
         status, _, body = read_response(connection)
     assert status == 200
