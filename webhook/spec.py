@@ -87,8 +87,10 @@ class _Resolution:
         self.values: dict[str, Any] = {}
         self.sources: dict[str, str] = {}
         self.http_host = ""
+        self.forced: frozenset[str] = frozenset()
 
     def run(self, annotations: Mapping[str, Any], rules: Rules) -> SupervisorSpec | None:
+        self.forced = frozenset(layer.source for layer in rules.forced)
         for layer in rules.forced:
             self._layer(layer.source, layer.values.items())
         own = [(k[len(PREFIX) :], v) for k, v in annotations.items() if k.startswith(PREFIX) and k not in WRITTEN]
@@ -177,6 +179,13 @@ class _Resolution:
         self._overlay(option, value)
 
     def _overlay(self, option: Option, value: Any, source: str = ARGS) -> None:
+        sayer = self.sources.get(option.field)
+        if sayer in self.forced and self.values[option.field] != value:
+            what = f"{option.name} is {shown(value)} here, but {sayer} forces {shown(self.values[option.field])}"
+            self.findings.problem(
+                f"{self.container.field}.{source}", what, "remove it: nothing of the pod's overrules that"
+            )
+            return
         self.values[option.field] = value
         self.sources[option.field] = source
 

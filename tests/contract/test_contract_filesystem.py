@@ -51,7 +51,13 @@ def security(user: str, *, read_only: bool = False) -> dict[str, Any]:
 # --- the rows of the observed table --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("user", ["1000", "1000:0", "42"])
+def test_row_42_alone_gets_what_42_42_needs() -> None:
+    """Observed Ready, but the image's passwd can give it group 42, with which it is not (tests/node)."""
+    made = ready(security("42"))
+    assert len(made.container["volumeMounts"]) == 6
+
+
+@pytest.mark.parametrize("user", ["1000", "1000:0"])
 def test_row_group_0_without_volumes_is_ready(user: str) -> None:
     made = ready(security(user))
     assert [mount["name"] for mount in made.container["volumeMounts"]] == ["habitat-peers"]

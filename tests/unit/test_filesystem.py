@@ -19,7 +19,8 @@ SERVICE = "/hab/svc/redis"
         ({}, {}, set(), None, None),
         ({"runAsUser": 1000}, {}, set(), None, None),
         ({"runAsUser": 1000, "runAsGroup": 0}, {}, set(), None, None),
-        ({"runAsUser": 42}, {}, set(), None, None),
+        ({"runAsUser": 42}, {}, FIVE, "/tmp", 42),  # observed both Ready and not: it depends on the image's passwd
+        ({"runAsUser": 42, "runAsGroup": 0}, {}, set(), None, None),
         ({"runAsUser": 1000, "runAsGroup": 1000}, {}, FIVE, "/tmp", 1000),
         ({"runAsUser": 1000, "runAsGroup": 0, "readOnlyRootFilesystem": True}, {}, FIVE, "/tmp", None),
         ({"runAsUser": 42, "runAsGroup": 42, "readOnlyRootFilesystem": True}, {}, FIVE, "/tmp", 42),

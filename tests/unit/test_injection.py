@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.unit.making import a_pod, env, injected, mounts, problems, with_redis
-from webhook.inject import Situation, apply, inject, uninject
+from webhook.decide import Layer
+from webhook.inject import Rules, Situation, apply, inject, uninject
 
 PEERS = "--peer-watch-file=/habitat/peers"
 SYS = "--sys-ip-address=$(POD_IP)"
@@ -370,6 +371,37 @@ def test_injection_never_changes_its_input() -> None:
     before = repr(pod)
     apply(pod, inject(pod).operations)
     assert repr(pod) == before
+
+
+# precedence -----------------------------------------------------------------------------------------------------------
+
+
+def layered() -> Situation:
+    forced = Layer("policy guard", {"group": "production"})
+    defaults = (
+        Layer("namespace shop", {"ring": "shop", "org": "acme"}),
+        Layer("policy base", {"ring": "base", "channel": "stable"}),
+    )
+    return Situation(rules=Rules(forced=(forced,), defaults=defaults))
+
+
+def test_each_layer_beats_the_ones_below_it() -> None:
+    container, _ = injected(a_pod(with_redis(group="mine", org="own")), layered())
+    assert {"--group=production", "--org=own", "--channel=stable"} <= set(container["args"])
+    assert env(container)["HABITAT_RING"] == "shop"
+
+
+def test_args_cannot_overrule_what_a_policy_forces() -> None:
+    outcome = inject(a_pod(args=["--group=mine"]), layered())
+    [said] = [str(p) for p in outcome.problems]
+    assert 'group is "mine" here, but policy guard forces "production"' in said
+    injected(a_pod(args=["--group=production"]), layered())
+
+
+def test_default_never_denies_a_pod_that_says_otherwise() -> None:
+    rules = Rules(defaults=(Layer("namespace shop", {"peer": "10.0.0.1"}),))
+    container, _ = injected(a_pod(with_redis(discovery="managed")), Situation(rules=rules))
+    assert PEERS in container["args"]
 
 
 # surroundings ---------------------------------------------------------------------------------------------------------

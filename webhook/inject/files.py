@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webhook.decide import mapping, sequence
-from webhook.inject.filesystem import SERVICE_GROUP, Identity
+from webhook.inject.filesystem import SERVICE_USER, Identity
 from webhook.inject.patch import Patch, covers
 from webhook.inject.target import Target
 from webhook.inject.volumes import Storage
@@ -82,7 +82,7 @@ def _copier(target: Target, who: Identity) -> dict[str, Any]:
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     if who.root:  # the emptyDir is open to everybody, and root owns what it finds there
-        security |= {"runAsUser": SERVICE_GROUP, "runAsGroup": SERVICE_GROUP}
+        security |= {"runAsUser": SERVICE_USER, "runAsGroup": SERVICE_USER}
     else:
         own = mapping(target.container, "securityContext")
         security |= {name: own[name] for name in ("runAsUser", "runAsGroup") if own.get(name) is not None}

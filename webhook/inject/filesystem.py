@@ -6,7 +6,7 @@ supervisor.md §0, the table of users, groups and writable paths (observed), in 
 |---|---|
 | root, or any user with group 0; root file system writable | nothing |
 | any user, root file system read-only | an emptyDir on each of the five paths |
-| user and group both not 0 | the five, and HOME at a writable place |
+| user and group both not 0, or the image's own user 42 | the five, and HOME at a writable place |
 | not root, and a mount below /hab/svc/<service> | an emptyDir on that folder too: else the runtime makes it root's |
 | not root, and a mount below /hab/sup/default | the same there, for the same reason |
 | a volume for data, or a group that is not 0 | fsGroup, when the pod sets none |
@@ -34,8 +34,8 @@ WRITTEN = {
 }
 """Volume name -> the five paths that the Supervisor writes (supervisor.md §0)."""
 
-SERVICE_GROUP = 42
-"""The group of an exported image's service user (supervisor.md §3)."""
+SERVICE_USER = 42
+"""User and group of an exported image's service (supervisor.md §3)."""
 
 _LICENCES = "/hab/accepted-licenses"
 _READ_ONLY_KINDS = ("secret", "configMap", "projected", "downwardAPI")
@@ -66,6 +66,8 @@ def identity(spec: Mapping[str, Any], container: Mapping[str, Any]) -> Identity:
         return pod.get(name) if value is None else value
 
     user, group = said("runAsUser"), said("runAsGroup")
+    if user == SERVICE_USER and group is None:
+        group = SERVICE_USER  # the runtime finds the image's service user in its /etc/passwd, and this group with it
     root = user == 0 or (user is None and said("runAsNonRoot") is not True)
     return Identity(user, group, root, own.get("readOnlyRootFilesystem") is True)
 
@@ -92,7 +94,7 @@ def fs_group(who: Identity, spec: Mapping[str, Any], *, data: bool) -> int | Non
         return None
     if who.foreign_group:
         return who.group
-    return SERVICE_GROUP if data else None
+    return SERVICE_USER if data else None
 
 
 def judge(

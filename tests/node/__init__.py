@@ -1,0 +1,1 @@
+"""Injected pods on a real kubelet: `make test-node`."""
