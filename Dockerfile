@@ -1,4 +1,4 @@
-# One image, both roles: `habitat-webhook serve` (the default) and `habitat-webhook controller`.
+# The image of `habitat-webhook serve`, and of every other role that comes.
 # The lock files were compiled for this Python; change both together.
 ARG PYTHON=3.11
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from webhook.problems import shown
+
 
 class Arity(Enum):
     """How many values follow a flag."""
@@ -129,6 +131,7 @@ class CommandLine:
     flags_end: the index at which a further flag can be put (before a lone "--").
     problems: why the Supervisor (or the image's entrypoint) would not start; empty when it would.
     unknown: flags that the table does not have (newer than 2.1.78, or misspelt).
+    hidden: value of each variable that the args refer to -> $(NAME), for messages: a value may be a password.
     """
 
     word: str
@@ -137,6 +140,11 @@ class CommandLine:
     flags_end: int
     problems: tuple[str, ...]
     unknown: tuple[str, ...]
+    hidden: Mapping[str, str]
+
+    def quote(self, text: str) -> str:
+        """A piece of the args as a message may show it: with the names of the variables in it, never their values."""
+        return shown(_hide(text, self.hidden))
 
     def value(self, flag: str) -> str | None:
         """The value of a single-valued flag, None when the flag is not there."""
@@ -144,7 +152,7 @@ class CommandLine:
         return values[-1] if values else None
 
 
-EMPTY = CommandLine("", None, {}, 0, (), ())
+EMPTY = CommandLine("", None, {}, 0, (), (), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +207,22 @@ def parse(
     them. word: "run" or "start" when that command ends in it.
     """
     if not args:
-        return CommandLine(word, None, {}, 0, (), ()) if word else EMPTY
-    return _Reader([expand(a, env or {}) for a in args], custom=custom, word=word).read()
+        return CommandLine(word, None, {}, 0, (), (), {}) if word else EMPTY
+    env = env or {}
+    hidden = {env[n]: f"$({n})" for a in args if "$(" in a for n in env if f"$({n})" in a and env[n]}
+    return _Reader([expand(a, env) for a in args], hidden, custom=custom, word=word).read()
+
+
+def _hide(text: str, hidden: Mapping[str, str]) -> str:
+    for value in sorted(hidden, key=len, reverse=True):
+        text = text.replace(value, hidden[value])
+    return text
 
 
 class _Reader:
-    def __init__(self, args: list[str], *, custom: bool, word: str) -> None:
+    def __init__(self, args: list[str], hidden: Mapping[str, str], *, custom: bool, word: str) -> None:
         self.args = args
+        self.hidden = hidden
         self.given_word = word
         self.custom = custom
         self.flags: dict[str, tuple[str, ...]] = {}
@@ -232,7 +249,8 @@ class _Reader:
                 self.positionals.append(arg)
         self._judge(word)
         ident = self.positionals[0] if self.positionals and word else None
-        return CommandLine(word, ident, self.flags, end, tuple(self.problems), tuple(self.unknown))
+        problems = tuple(_hide(problem, self.hidden) for problem in self.problems)
+        return CommandLine(word, ident, self.flags, end, problems, tuple(self.unknown), self.hidden)
 
     def _word(self) -> str:
         """The first word decides in the image's entrypoint (supervisor.md §3); a custom one may have words before."""

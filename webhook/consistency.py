@@ -141,7 +141,7 @@ def _cautions(options: Options, sources: Mapping[str, str], container: Container
     if options.license is None and not unknown and container.env.get("HAB_LICENSE", "") == "":
         warn(f"no licence is accepted: set {PREFIX}license: accept-no-persist, or the Supervisor exits with 1")
     if options.update_strategy in ("at-once", "rolling"):
-        warn(f"{PREFIX}update-strategy {options.update_strategy} changes packages inside a running image")
+        warn(f"{PREFIX}update-strategy changes packages inside a running image")
     if (options.shutdown_timeout or 0) > _STOP_SECONDS:
         warn(f"{PREFIX}shutdown-timeout: at the pod's end a service gets {_STOP_SECONDS} s, whatever is said here")
     if options.discovery in ("external", "none") and sources.get("ring") == POD:

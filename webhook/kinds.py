@@ -109,6 +109,12 @@ CONTAINER = _text(
     "allowed: the name of a container of this pod",
     limit=63,
 )
+VOLUME = _text(
+    r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?",
+    "a volume name",
+    "allowed: the name of a volume of this pod, or of a volumeClaimTemplate",
+    limit=63,
+)
 OBJECT = _text(
     r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?",
     "an object name",
@@ -138,7 +144,7 @@ def choice(*values: str) -> Kind[str]:
 
     def parse(text: str) -> str:
         if text not in words:
-            raise ValueError(f"{shown(text)} is not one of them")
+            raise ValueError(f"{shown(text)} is not known")
         return text
 
     return Kind(" or ".join(values), parse, allowed, {"type": "string", "enum": list(values)})

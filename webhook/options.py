@@ -231,7 +231,7 @@ class Options:
     )
     config: str | None = option(
         kinds.CONFIG,
-        "Configuration as TOML text, checked at admission; weaker than config-secret and config-map.",
+        "Configuration as TOML text, under 128 KiB, checked at admission; weaker than config-secret and config-map.",
         becomes="env HAB_<PACKAGE>",
         example="maxclients = 100",
         scope=POD,
@@ -270,7 +270,7 @@ class Options:
         group="Configuration and data",
     )
     data_volume: str | None = option(
-        kinds.CONTAINER,
+        kinds.VOLUME,
         "A volume of the pod (or a StatefulSet's volumeClaimTemplate) for the service's data.",
         becomes="mount at /hab/svc/<service>/data",
         example="data",

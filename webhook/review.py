@@ -21,6 +21,9 @@ from webhook.problems import caution, shown
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
 
+WARNINGS_SENT = 6
+"""kubectl prints each on a line of its own; more would hide the first."""
+
 _UNPROCESSABLE = 422
 _NO_POD = caution("habitat-webhook was asked about something that is not a Pod; its rules should name pods alone")
 
@@ -94,7 +97,7 @@ def read(body: bytes) -> Request:
     if not isinstance(document, dict):
         raise ReviewError(f"the body is not a JSON object; send a {KIND} of {API_VERSION}")
     if document.get("kind") != KIND or document.get("apiVersion") != API_VERSION:
-        got = f"kind {shown(document.get('kind'))}, apiVersion {shown(document.get('apiVersion'))}"
+        got = f"kind {shown(document.get('kind') or '')}, apiVersion {shown(document.get('apiVersion') or '')}"
         raise ReviewError(
             f"the body is {got}; allowed: kind {KIND}, apiVersion {API_VERSION} "
             '(admissionReviewVersions: ["v1"] in the webhook configuration)'
@@ -151,7 +154,7 @@ def answer(request: Request, settings: Settings) -> Answer:
         settings=settings,
     )
     outcome = inject(request.pod, situation)
-    warnings = (_NO_POD,) if outcome.reason is Reason.NOT_A_POD else outcome.warnings
+    warnings = (_NO_POD,) if outcome.reason is Reason.NOT_A_POD else _handful(outcome.warnings)
     audit = {"reason": outcome.reason.code}
     if outcome.container:
         audit["container"] = outcome.container
@@ -184,6 +187,14 @@ def _denial(request: Request, outcome: Outcome) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _handful(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    """At most WARNINGS_SENT; the last one counts those that are left out."""
+    if len(warnings) <= WARNINGS_SENT:
+        return warnings
+    first = warnings[: WARNINGS_SENT - 1]
+    return (*first, f"and {len(warnings) - len(first)} more warnings; habitat-webhook inject -f FILE lists them all")
 
 
 def _decision(request: Request, outcome: Outcome, warnings: tuple[str, ...]) -> Decision:

@@ -67,9 +67,9 @@ class SupervisorSpec:
         org = f"/{self.options.org}" if self.options.org else ""
         return f"{self.service}/{self.options.group}{org}"
 
-    def digest(self) -> str:
-        """16 hex digits over all settings that were said: the same settings give the same digest."""
-        values = orjson.dumps([self.service, self.options.__dict__], option=orjson.OPT_SORT_KEYS)
+    def digest(self, *surroundings: str) -> str:
+        """16 hex digits over all settings that were said, and over what surrounds the pod and is written into it."""
+        values = orjson.dumps([self.service, self.options.__dict__, surroundings], option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(values).hexdigest()[:16]
 
 
@@ -139,7 +139,7 @@ class _Resolution:
             self.findings.problem(field, text, "the Supervisor would not start with these args")
         for name in command.unknown:
             self.findings.warn(
-                f"{shown(name)} in args is no flag of the Supervisor 2.1: an image that lacks it exits with 2"
+                f"{command.quote(name)} in args is no flag of the Supervisor 2.1: an image that lacks it exits with 2"
             )
         for option, flag in FLAGGED if command.flags else ():
             if flag.name not in command.flags:
@@ -155,7 +155,8 @@ class _Resolution:
         """The user's values first; the annotation's behind them where they say nothing else of the same thing."""
         swallowed = next((value for value in own if _SWALLOWED[flag](value)), None)
         if swallowed is not None:
-            what = f"{flag} has the value {shown(swallowed)}: it takes all words up to the next flag"
+            quoted = self.container.command.quote(swallowed)
+            what = f"{flag} has the value {quoted}: it takes all words up to the next flag"
             self.findings.problem(f"{self.container.field}.args", what, f"write {flag}=…, or put the package first")
         annotated = self.values.get(option.field, ())
         more = ()
@@ -170,18 +171,19 @@ class _Resolution:
         """One value; only what probes and labels are made of has to be known and valid here, the rest is the user's."""
         try:
             value = option.kind.parse(text)
-        except ValueError as error:
+        except ValueError:
             if option.field in _NEEDED:
-                self.findings.problem(where, f"{what}: {error}", option.kind.allowed)
+                said = f"{what}: {self.container.command.quote(text)} is not {option.kind.name}"
+                self.findings.problem(where, said, option.kind.allowed)
             value = text
         if self.sources.get(option.field) == POD and self.values[option.field] != value:
-            self.findings.warn(f"{what}={text[:30]} in args wins over the annotation {option.key}")
+            self.findings.warn(f"{what} in args wins over the annotation {option.key}")
         self._overlay(option, value)
 
     def _overlay(self, option: Option, value: Any, source: str = ARGS) -> None:
         sayer = self.sources.get(option.field)
         if sayer in self.forced and self.values[option.field] != value:
-            what = f"{option.name} is {shown(value)} here, but {sayer} forces {shown(self.values[option.field])}"
+            what = f"{option.name} is otherwise here, but {sayer} forces {shown(self.values[option.field])}"
             self.findings.problem(
                 f"{self.container.field}.{source}", what, "remove it: nothing of the pod's overrules that"
             )
@@ -207,7 +209,8 @@ class _Resolution:
                 if field != "ctl_port" and "$(" not in host:  # the control gateway alone takes names (§1.1)
                     ip_address(host.strip("[]"))
             except ValueError:
-                what = f"{flag if source == ARGS else variable}: {shown(text)}"
+                quoted = self.container.command.quote(text) if source == ARGS else "its value"
+                what = f"{flag if source == ARGS else variable}: {quoted} is no address with a port"
                 self.findings.problem(where, what, "allowed: IP:PORT, the address a number")
                 continue
             if self.sources.get(field) == POD and self.values[field] != value:
@@ -225,10 +228,12 @@ class _Resolution:
             what = f"{shown(said)}, but habitat.sh/package is {shown(package)}"
             self.findings.problem(PREFIX + "service", what, "the service is the package's name: set one of them")
         if ident is not None and _name(ident) is None and not ident.endswith(".hart") and "$(" not in ident:
-            what = f"{shown(ident)} is no package identifier"
+            what = f"{self.container.command.quote(ident)} is no package identifier"
             self.findings.problem(f"{self.container.field}.args", what, "allowed: origin/name[/version[/release]]")
         if ident is not None and package and package != ident:
-            self.findings.warn(f"args run {shown(ident)}; that wins over the annotation {PREFIX}package")
+            self.findings.warn(
+                f"args run {self.container.command.quote(ident)}; that wins over the annotation {PREFIX}package"
+            )
         if ident is not None:
             self.values["package"], self.sources["package"] = ident, ARGS
         if ident is None or _name(ident) is None:
@@ -243,11 +248,14 @@ class _Resolution:
                 )
             return service
         if said and _name(ident) != said and not package:
-            self.findings.warn(f"args run {shown(ident)}; that wins over the annotation {PREFIX}service")
+            self.findings.warn(
+                f"args run {self.container.command.quote(ident)}; that wins over the annotation {PREFIX}service"
+            )
         try:
             return SERVICE.parse(_name(ident) or "")
-        except ValueError as error:
-            self.findings.problem(f"{self.container.field}.args", f"{shown(ident)}: {error}", SERVICE.allowed)
+        except ValueError:
+            what = f"{self.container.command.quote(ident)} does not name a Habitat package"
+            self.findings.problem(f"{self.container.field}.args", what, SERVICE.allowed)
             return None
 
     def _discovery(self) -> None:

@@ -214,7 +214,7 @@ def test_every_mistake_is_in_the_message_that_kubectl_prints(installed: Installe
         errors = done.stderr
         assert done.returncode == 1, errors
         assert 'The Pod "web" is invalid:' in errors
-        assert '[habitat.sh/topology]: "Leader" is not one of them; allowed: standalone, leader (https://' in errors
+        assert '[habitat.sh/topology]: "Leader" is not known; allowed: standalone, leader (https://' in errors
         assert "[habitat.sh/config]: the TOML is wrong: Invalid value (at line 1, column 4)" in errors
         assert "/annotations.md#config)" in errors
         assert "Traceback" not in errors
@@ -270,12 +270,12 @@ def test_registered_twice_injects_once(installed: Installed) -> None:
 def test_webhook_that_is_down_stops_annotated_pods_only_under_fail(
     cluster: Cluster, policy: str, tmp_path: Path
 ) -> None:
-    with webhook_server(tmp_path) as server:
-        url, ca = server.url, server.files.ca.read_bytes()
-    with (
-        registered(cluster, url, ca, failure_policy=policy) as run,
-        cluster.namespace(labels=ENABLED | {"run": run}) as ns,
-    ):
+    with contextlib.ExitStack() as stack, webhook_server(tmp_path) as server:
+        ca = server.files.ca.read_bytes()
+        run = stack.enter_context(registered(cluster, server.url, ca, failure_policy=policy))
+        ns = stack.enter_context(cluster.namespace(labels=ENABLED | {"run": run}))
+        cluster.wait("the webhook to be called", lambda: _injected(dry_run(cluster, ns, annotated_pod())))
+        server.stop()
         path = f"/api/v1/namespaces/{ns}/pods?dryRun=All"
         if policy == "Fail":
 

@@ -104,7 +104,7 @@ def test_unusable_pair_is_ignored_counted_and_logged_once(tmp_path: Path) -> Non
             assert served(server) == renewed != good, what
         refusals = [line for line in server.lines() if line["message"].startswith("certificate not loaded")]
         assert len(refusals) == server.metric("certificate_loads_total", result="refused")
-        assert all("serving goes on with the previous" in line["message"] for line in refusals)
+        assert all("the previous certificate is served on" in line["message"] for line in refusals)
 
 
 def test_pair_behind_turned_symlinks_is_read_again(tmp_path: Path) -> None:

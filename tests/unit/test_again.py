@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.making import a_pod, env, with_redis
-from webhook.inject import Pod, apply, inject, uninject
+from webhook.inject import Pod, Situation, apply, inject, uninject
 from webhook.options import PREFIX
 
 EVERYTHING = with_redis(
@@ -150,3 +150,10 @@ def test_spec_copied_without_its_record_stays_in_the_ring() -> None:
     after = apply(pod, inject(pod).operations)
     assert after["metadata"]["labels"]["habitat.sh/ring"] == "default"
     assert after["spec"]["containers"][0]["args"] == live()["spec"]["containers"][0]["args"]
+
+
+def test_manifest_injected_for_another_namespace_is_mended() -> None:
+    pod = live()
+    after = apply(pod, inject(pod, Situation(namespace="shop")).operations)
+    said = env(after["spec"]["containers"][0])["HABITAT_RING_SERVICE"]
+    assert said == "habitat-ring-default.shop.svc.cluster.local"

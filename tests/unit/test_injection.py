@@ -36,7 +36,7 @@ def test_users_args_stay_in_front_and_are_completed() -> None:
     users = ["run", "core/redis", "--peer-watch-file", "/x", "-t", "leader"]
     container, outcome = injected(a_pod(with_redis(topology="standalone", org="acme"), args=users))
     assert container["args"] == [*users, "--org=acme", SYS]
-    assert "--topology=leader in args wins over the annotation habitat.sh/topology" in outcome.warnings
+    assert "--topology in args wins over the annotation habitat.sh/topology" in outcome.warnings
     assert container["readinessProbe"]["httpGet"]["path"] == "/services/redis/default/acme/health"
 
 
@@ -176,6 +176,24 @@ def test_missing_licence_is_said_and_never_accepted() -> None:
     container, outcome = injected(a_pod({"service": "redis"}))
     assert "HAB_LICENSE" not in env(container)
     assert any("no licence is accepted" in w for w in outcome.warnings)
+
+
+def test_no_message_holds_the_value_of_a_variable() -> None:
+    variables = [{"name": n, "value": v} for n, v in {"PW": "swordfish", "URL": "https://me:hunter2@b"}.items()]
+    many = (
+        ["--url=$(URL)", "--group=$(PW)", "--$(PW)"],
+        ["run", "core/$(PW)"],
+        ["$(PW)"],
+        ["--group=a $(PW)"],
+        ["--bind=$(PW)"],
+    )
+    for args in (*many, ["--listen-http=$(PW)"], ["--org=$(PW)", "core/$(PW)"]):
+        outcome = inject(
+            a_pod(with_redis(group="x", channel="stable", builder_url="https://b"), args=args, env=variables)
+        )
+        said = repr((outcome.warnings, outcome.message()))
+        assert "swordfish" not in said
+        assert "hunter2" not in said
 
 
 # ports and probes -----------------------------------------------------------------------------------------------------
@@ -394,7 +412,7 @@ def test_each_layer_beats_the_ones_below_it() -> None:
 def test_args_cannot_overrule_what_a_policy_forces() -> None:
     outcome = inject(a_pod(args=["--group=mine"]), layered())
     [said] = [str(p) for p in outcome.problems]
-    assert 'group is "mine" here, but policy guard forces "production"' in said
+    assert 'group is otherwise here, but policy guard forces "production"' in said
     injected(a_pod(args=["--group=production"]), layered())
 
 

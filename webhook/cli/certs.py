@@ -45,7 +45,7 @@ def dev(dns: tuple[str, ...], ip: tuple[str, ...], out: Path, days: int) -> None
     """Make a CA and a server certificate, for development.
 
     Run it again to renew the server's certificate under the same CA: what trusts ca.crt goes on to trust it. In a
-    cluster the controller looks after certificates by itself.
+    cluster use certificates that something renews, cert-manager for instance.
     """
     if not dns and not ip:
         raise click.UsageError("give the names of the server: --dns NAME or --ip ADDRESS, one at least")

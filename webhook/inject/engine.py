@@ -80,10 +80,11 @@ def _inject(pod: Pod, situation: Situation) -> Outcome:
         return outcome
     bare = uninject(pod)
     outcome = _Injection(bare, situation, before=before.container if before else "").run()
-    if outcome.reason is not Reason.INJECTED or outcome.spec is None:
+    if outcome.reason is not Reason.INJECTED:
         return outcome
     wanted = rehearse(bare, outcome.operations)
-    if before and before.digest == outcome.spec.digest() and complete(pod, wanted):
+    fresh = record.read(wanted["metadata"]["annotations"])
+    if before and fresh and before.digest == fresh.digest and complete(pod, wanted):
         members = stray
         operations = []
     else:
@@ -186,7 +187,7 @@ class _Injection:
         membership.write_labels(patch, self.metadata, membership.labels(spec), findings)
         files.write_copier(patch, self.pod, target, who, spec, findings)
         surroundings(self.spec, findings)
-        made = Record(settings.version, target.name, spec.digest(), patch.added, patch.created)
+        made = Record(settings.version, target.name, spec.digest(ring_service), patch.added, patch.created)
         patch.update(self.metadata, "/metadata", "annotations", {INJECTED: made.text()})
 
     def _fs_group(self, spec: SupervisorSpec, who: filesystem.Identity) -> None:

@@ -43,9 +43,7 @@ class Certificate:
         except OSError as error:
             seen = ()
             if seen != self._seen:
-                self._refused(
-                    f"{error.filename}: {error.strerror}; serving goes on with the previous certificate, if any"
-                )
+                self._refused(f"{error.filename}: {error.strerror}; {self._fallback}")
         if seen and seen != self._seen:
             self._read()
         self._seen = seen
@@ -59,12 +57,15 @@ class Certificate:
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reason = getattr(error, "reason", None) or error
             self._refused(
-                f"{certificate} and {key} are no pair of certificate and key in PEM ({reason}); "
-                "serving goes on with the previous certificate, if any"
+                f"{certificate} and {key} are no pair of certificate and key in PEM ({reason}); {self._fallback}"
             )
             return
         self.context, self.not_after = context, not_after
         self._loaded(not_after)
+
+    @property
+    def _fallback(self) -> str:
+        return "the previous certificate is served on" if self.context else "there is none to serve yet"
 
     def expires_in(self) -> float:
         """Seconds until the served certificate expires by wall clock; NaN while there is none."""
