@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import DEPLOYMENT, inject, run, uninject
+from tests.controlplane.build import ensure_binaries
 from webhook import __version__
 from webhook.cli.group import LazyGroup
 from webhook.cli.main import cli, program_name
@@ -76,9 +76,8 @@ def test_output_of_a_real_process_is_utf8_in_the_c_locale() -> None:
     assert "drei 😀" in done.stdout.decode()
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl, which runs its plugins by their name")
 def test_kubectl_runs_the_plugin() -> None:
-    done = execute("kubectl", "habitat", "inject", "-f", "-", "-o", "report", stdin=DEPLOYMENT)
+    done = execute(ensure_binaries()["kubectl"], "habitat", "inject", "-f", "-", "-o", "report", stdin=DEPLOYMENT)
     assert "Deployment/redis: injected into container redis" in done.stdout, done.stderr
 
 

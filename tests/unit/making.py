@@ -6,7 +6,8 @@ from typing import Any
 
 from webhook.inject import Outcome, Pod, Situation, apply, inject
 
-LICENSE = {"habitat.sh/license": "accept-no-persist"}
+PEERS = "--peer-watch-file=/habitat/peers"
+SYS = "--sys-ip-address=$(POD_IP)"
 
 
 def a_pod(annotations: dict[str, str] | None = None, /, *, spec: dict[str, Any] | None = None, **container: Any) -> Pod:
