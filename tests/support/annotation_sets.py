@@ -136,6 +136,11 @@ def annotations_for(
         if group == "discovery" and suit_args and _finds_peers_itself(pod, target):
             continue
         chosen |= draw(st.sampled_from(GROUPS[group]))
+    alone = chosen.get("discovery") == "none" or (suit_args and _finds_peers_itself(pod, target))
+    if alone:
+        chosen.pop("topology", None)  # a Supervisor alone never elects a leader (supervisor.md §0)
+    if (alone or "peer" in chosen) and chosen.get("ring-key") == "managed":
+        del chosen["ring-key"]  # only a managed ring gets a key
     if draw(st.integers(0, 3)) == 0:
         chosen |= _data(draw, pod)
     # A name that is no well-known sidecar's would make the choice ambiguous.
