@@ -18,7 +18,6 @@ from webhook.options import PEERS, PREFIX
 from webhook.problems import Findings, shown
 from webhook.spec import SupervisorSpec
 
-LABELS = tuple(PREFIX + name for name in ("ring", "service", "group", "topology"))
 RING_SERVICE = "habitat-ring-{}"
 _VOLUME = "habitat-peers"
 _DEFAULT_GOSSIP_PORT = 9638
