@@ -106,7 +106,8 @@ class Settings:
 
     own_namespace: where the webhook runs, never injected; "" when it runs in none. cluster_domain: for the ring's DNS
     name. docs_url: what messages link to. sidecars: container names that are never the target, besides the built-in
-    ones.
+    ones. shared_rings: "name.namespace" of each ring that pods of other namespaces may join; None when that is not
+    known, and then each may be joined, with a warning.
     """
 
     own_namespace: str = ""
@@ -114,6 +115,7 @@ class Settings:
     docs_url: str = DOCS_URL
     version: str = __version__
     sidecars: frozenset[str] = frozenset()
+    shared_rings: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

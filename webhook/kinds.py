@@ -97,11 +97,12 @@ WORD = _text(
     limit=255,
 )
 RING = _text(
-    r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?",
-    "a DNS label",
+    r"[a-z0-9](?:[-a-z0-9]{0,48}[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?",
+    "a ring's name",
     "allowed: lower-case letters, digits and -, beginning and ending with a letter or digit, at most 50"
-    " (its Service is named habitat-ring-<ring>)",
-    limit=50,
+    " (its Service is named habitat-ring-<ring>); or name.namespace for a shared ring of another namespace, at most 63"
+    " together (it becomes a label)",
+    limit=63,
 )
 CONTAINER = _text(
     r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?",

@@ -279,7 +279,7 @@ class Options:
     )
     ring: str = option(
         kinds.RING,
-        "The gossip ring that the pod joins; one ring is (namespace, name).",
+        "The gossip ring that the pod joins: one of its namespace, or name.namespace for a shared one of another.",
         becomes="label habitat.sh/ring, env HABITAT_RING",
         example="payments",
         default="default",

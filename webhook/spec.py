@@ -18,10 +18,11 @@ import orjson
 
 from webhook.commandline import PEERS_FILE, CommandLine, Container
 from webhook.consistency import check
-from webhook.decide import ARGS, BUILT_IN, ENV, POD, Rules
+from webhook.decide import ARGS, BUILT_IN, ENV, POD, Situation
 from webhook.kinds import SERVICE
 from webhook.options import BY_NAME, FLAGGED, PREFIX, WRITTEN, Option, Options
 from webhook.problems import Findings, shown
+from webhook.rings import Ring
 
 _LISTEN = (
     (BY_NAME["http-port"], "--listen-http", "HAB_LISTEN_HTTP"),
@@ -39,6 +40,7 @@ _SWALLOWED: Mapping[str, Callable[[str], bool]] = {
 _NEEDED = frozenset({"group", "org", "topology"})
 _KEY_ENDS = {"--bind": ":", "--event-meta": "=", "--peer": "\0"}
 _UNKNOWN_SHOWN = 5
+_RINGS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,15 @@ class SupervisorSpec:
 
 
 def resolve(
-    annotations: Mapping[str, Any], rules: Rules, container: Container, findings: Findings
+    annotations: Mapping[str, Any], situation: Situation, container: Container, findings: Findings
 ) -> SupervisorSpec | None:
     """The spec, or None when `findings` has got a problem."""
-    return _Resolution(container, findings).run(annotations, rules)
+    return _Resolution(situation, container, findings).run(annotations)
 
 
 class _Resolution:
-    def __init__(self, container: Container, findings: Findings) -> None:
+    def __init__(self, situation: Situation, container: Container, findings: Findings) -> None:
+        self.situation = situation
         self.container = container
         self.findings = findings
         self.values: dict[str, Any] = {}
@@ -89,7 +92,8 @@ class _Resolution:
         self.http_host = ""
         self.forced: frozenset[str] = frozenset()
 
-    def run(self, annotations: Mapping[str, Any], rules: Rules) -> SupervisorSpec | None:
+    def run(self, annotations: Mapping[str, Any]) -> SupervisorSpec | None:
+        rules = self.situation.rules
         self.forced = frozenset(layer.source for layer in rules.forced)
         for layer in rules.forced:
             self._layer(layer.source, layer.values.items())
@@ -101,6 +105,7 @@ class _Resolution:
         self._own_addresses()
         service = self._service()
         self._discovery()
+        self._ring()
         options = Options.of(self.values)
         check(options, service, self.sources, self.container, self.findings)
         if self.findings.problems or service is None:
@@ -289,6 +294,30 @@ class _Resolution:
             self.findings.problem(PREFIX + "peer", what, "peers need discovery external: set one of them")
         else:  # a default, which the pod's own word overrules
             del self.values["peer"], self.sources["peer"]
+
+    def _ring(self) -> None:
+        """Of another namespace's rings only a shared one may be joined. At home a ring has one name, the short one."""
+        said: str = self.values.get("ring", "")
+        if "." not in said:
+            return
+        here, shared = self.situation.namespace, self.situation.settings.shared_rings
+        ring = Ring.of(said, here)
+        self.values["ring"] = ring.label_in(here)
+        if ring.namespace == here or (shared is not None and said in shared):
+            return
+        if shared is None:
+            self.findings.warn(f"{PREFIX}ring: the webhook refuses {said} unless its --shared-rings lists it")
+            return
+        source = self.sources["ring"]
+        what = f"{shown(said)} is a ring of namespace {ring.namespace} that is not shared with others"
+        known = sorted(shared)[:_RINGS_SHOWN] + ["…"] * (len(shared) > _RINGS_SHOWN)
+        self.findings.problem(
+            PREFIX + "ring",
+            what if source == POD else f"{what} (from {source})",
+            f"allowed: a ring of this namespace, such as {ring.name}"
+            + (f", or a shared one: {', '.join(known)}" if shared else "")
+            + f"; to share it, ask the platform team to list {said} in the webhook's --shared-rings",
+        )
 
 
 def _name(ident: str | None) -> str | None:

@@ -77,6 +77,29 @@ def test_statefulset_s_claim_templates_count_as_volumes() -> None:
     assert inject(json.dumps(stateful)).exit_code == 1
 
 
+def test_ring_of_another_namespace_is_taken_with_a_warning_where_it_is_not_said_what_is_shared() -> None:
+    result = inject(json.dumps(workload("Deployment", template(ring="shared.infra"))))
+    assert result.exit_code == 0
+    assert "the webhook refuses shared.infra unless its --shared-rings lists it" in result.stderr
+    (after,) = jsons(result.stdout)
+    assert after["spec"]["template"]["metadata"]["labels"]["habitat.sh/ring"] == "shared.infra"
+
+
+@pytest.mark.parametrize(("listed", "status"), [("shared.infra,logs.platform", 0), ("logs.platform", 1), ("", 1)])
+def test_with_the_list_of_shared_rings_inject_decides_as_the_webhook_does(listed: str, status: int) -> None:
+    text = json.dumps(workload("Deployment", template(ring="shared.infra")))
+    result = inject(text, "--shared-rings", listed)
+    assert result.exit_code == status
+    assert ("not shared with others" in result.stderr) == bool(status)
+    assert "warning" not in result.stderr
+
+
+def test_list_of_shared_rings_that_cannot_be_is_wrong_usage() -> None:
+    result = inject(json.dumps(workload("Deployment", template())), "--shared-rings", "shared")
+    assert result.exit_code == 2
+    assert "allowed: name.namespace of each ring" in " ".join(result.stderr.split())
+
+
 def test_comments_and_quoting_of_the_changed_document_stay_and_others_are_untouched() -> None:
     text = f"# licence\n---\n{SERVICE}---\n# the ring\n{DEPLOYMENT}# the end\n"
     result = inject(text)

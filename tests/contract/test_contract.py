@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.making import args, env, injected, outcome_of, ready
-from tests.support.supervisor import RING_KEY, Image, World
-from webhook.inject import Reason
+from tests.contract.making import IMAGE, Injected, args, env, injected, outcome_of, pod_of, ready
+from tests.support.supervisor import RING_KEY, Image, Ready, World
+from webhook.inject import Reason, Settings, Situation, apply, inject
 
 
 def test_a_plain_container_runs_the_images_own_package() -> None:
@@ -44,6 +44,7 @@ def test_a_plain_container_runs_the_images_own_package() -> None:
         ({"peer": "10.0.0.1, hab.example.com:99"}, "peer", (("10.0.0.1", 9638), ("hab.example.com", 99))),
         ({"discovery": "dns"}, "peer", (("habitat-ring-default.default.svc.cluster.local", 9638),)),
         ({"discovery": "dns", "ring": "pay"}, "peer", (("habitat-ring-pay.default.svc.cluster.local", 9638),)),
+        ({"discovery": "dns", "ring": "pay.default"}, "peer", (("habitat-ring-pay.default.svc.cluster.local", 9638),)),
     ],
 )
 def test_an_annotation_arrives_as_the_flag_it_stands_for(annotations: dict[str, str], flag: str, value: object) -> None:
@@ -290,6 +291,15 @@ def test_a_variable_pod_ip_of_the_users_never_breaks_the_command_line(entry: dic
 def test_a_variable_pod_ip_that_is_the_address_is_used() -> None:
     entry = {"name": "POD_IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}}
     assert ready({"env": [entry]}).supervisor.flags["sys-ip-address"] == World().pod_ip
+
+
+def test_a_shared_ring_arrives_as_a_peer_in_its_own_namespace_and_a_key_in_the_pods() -> None:
+    pod = pod_of({}, {"ring": "shared.infra", "ring-key": "managed", "discovery": "dns"})
+    outcome = inject(pod, Situation(namespace="shop", settings=Settings(shared_rings=frozenset({"shared.infra"}))))
+    made = Injected(pod, outcome, apply(pod, outcome.operations), IMAGE)
+    assert isinstance(made.verdict, Ready)
+    assert made.supervisor.flags["peer"] == (("habitat-ring-shared.infra.svc.cluster.local", 9638),)
+    assert made.supervisor.flags["ring-key"] == RING_KEY
 
 
 @pytest.mark.parametrize("variable", ["HAB_LISTEN_GOSSIP", "HAB_LISTEN_HTTP", "HAB_LISTEN_CTL"])

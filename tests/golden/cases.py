@@ -1,7 +1,8 @@
 """The goldens: one folder a case, found by themselves.
 
 in.yaml       what a user writes; a case named example-NAME has deploy/examples/NAME.yaml instead
-out.yaml      standard output of `habitat-webhook inject -f in.yaml`; absent when nothing is written
+out.yaml      standard output of `habitat-webhook inject -f in.yaml --shared-rings shared.infra`; absent when nothing is
+              written
 patch.json    of `-o patch`, one JSON object for each changed object
 report.txt    of `-o report`
 
@@ -20,6 +21,8 @@ from webhook.cli.main import PROGRAM, cli
 GOLDEN = Path(__file__).parent
 EXAMPLES = GOLDEN.parents[1] / "deploy" / "examples"
 EXAMPLE = "example-"
+SHARED_RINGS = "shared.infra"
+"""What the installation of every case shares."""
 RESULTS = ("out.yaml", "patch.json", "report.txt")
 
 
@@ -47,7 +50,8 @@ class Case:
         return {name: text for name, text in printed.items() if text}
 
     def _printed(self, *more: str) -> str:
-        done = CliRunner().invoke(cli, ["inject", "-f", "-", *more], input=self.source.read_text(), prog_name=PROGRAM)
+        command = ["inject", "-f", "-", "--shared-rings", SHARED_RINGS, *more]
+        done = CliRunner().invoke(cli, command, input=self.source.read_text(), prog_name=PROGRAM)
         assert done.exit_code in (0, 1), done.output
         return done.stdout
 

@@ -12,18 +12,20 @@ import pytest
 import yaml
 from jsonpath import JSONPatch
 
-from tests.golden.cases import Case, found
+from tests.golden.cases import SHARED_RINGS, Case, found
 from tests.support.pod_security import violations
 from tests.support.server import WebhookServer, webhook_server
 from webhook.cli.workloads import Found, objects
-from webhook.inject import Situation, apply, inject, uninject
+from webhook.inject import Settings, Situation, apply, inject, uninject
+from webhook.rings import shared_rings
 
 CASES = found()
+SETTINGS = Settings(shared_rings=shared_rings(SHARED_RINGS))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebhookServer]:
-    with webhook_server(tmp_path_factory.mktemp("golden")) as running:
+    with webhook_server(tmp_path_factory.mktemp("golden"), "--shared-rings", SHARED_RINGS) as running:
         yield running
 
 
@@ -34,7 +36,8 @@ def templates(case: Case) -> Iterator[tuple[Found, dict[str, Any], Situation]]:
             if isinstance(item.template, dict):
                 pod = {"apiVersion": "v1", "kind": "Pod"} | copy.deepcopy(item.template)
                 namespace = item.namespace or "default"
-                yield item, pod, Situation(namespace=namespace, claim_templates=item.claim_templates)
+                claims = item.claim_templates
+                yield item, pod, Situation(namespace=namespace, claim_templates=claims, settings=SETTINGS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
@@ -72,7 +75,7 @@ def test_engine_gives_what_the_command_line_gave(case: Case) -> None:
 def test_https_gives_what_the_engine_gives(case: Case, server: WebhookServer) -> None:
     for _item, pod, situation in templates(case):
         pod_with_volumes = _with_claim_volumes(pod, situation.claim_templates)
-        outcome = inject(pod_with_volumes, Situation(namespace=situation.namespace))
+        outcome = inject(pod_with_volumes, Situation(namespace=situation.namespace, settings=SETTINGS))
         response = server.review(pod_with_volumes, namespace=situation.namespace)
         assert response["allowed"] is not bool(outcome.problems)
         patch = response.get("patch")

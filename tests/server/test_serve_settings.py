@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from webhook.cli.serve import serve
 from webhook.server import run
-from webhook.server.settings import ServeSettings, SettingError, address, flag, variable
+from webhook.server.settings import ServeSettings
+from webhook.settings import SettingError, address, flag, variable
 
 
 @pytest.fixture
@@ -82,6 +83,8 @@ def test_paths_are_paths(given: list[ServeSettings]) -> None:
         ("--log-level", "loud"),
         ("--own-namespace", "Not A Name"),
         ("--cluster-domain", "cluster..local"),
+        ("--shared-rings", "shared"),
+        ("--shared-rings", "shared.infra;logs.platform"),
     ],
 )
 def test_setting_that_cannot_work_ends_with_status_2_and_says_what_is_allowed(
@@ -92,6 +95,12 @@ def test_setting_that_cannot_work_ends_with_status_2_and_says_what_is_allowed(
     assert arguments[0] in result.output
     assert given == []
     assert "Traceback" not in result.output
+
+
+def test_shared_rings_reach_the_engine_as_a_set(given: list[ServeSettings]) -> None:
+    call(HABITAT_WEBHOOK_SHARED_RINGS="shared.infra, logs.platform")
+    assert given[0].engine().shared_rings == {"shared.infra", "logs.platform"}
+    assert ServeSettings().engine().shared_rings == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from webhook.cli.workloads import Found
 from webhook.decide import decide
 from webhook.inject import Outcome, Reason, Settings, Situation, apply
 from webhook.inject import inject as inject_pod
+from webhook.rings import shared_rings
 from webhook.shape import problems_of
 
 _EPILOG = f"""\b
@@ -31,6 +32,14 @@ _ASSUMED = Situation().namespace
 _NAMESPACE_ASSUMED = f"no namespace is named, so {_ASSUMED} is assumed; give -n NAME when it is another"
 
 
+def _shared_rings(_context: click.Context, _option: click.Parameter, text: str | None) -> frozenset[str] | None:
+    """The option's value, None when it is not given: what the installation shares is not known then."""
+    try:
+        return None if text is None else shared_rings(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command(cls=Command, epilog=_EPILOG)
 @input_options
 @click.option(
@@ -40,7 +49,24 @@ _NAMESPACE_ASSUMED = f"no namespace is named, so {_ASSUMED} is assumed; give -n 
     metavar="DOMAIN",
     help="DNS domain of the cluster, as the webhook is configured.",
 )
-def inject(files: tuple[str, ...], namespace: str, output: str | None, cluster_domain: str, *, recursive: bool) -> None:
+@click.option(
+    "--shared-rings",
+    "shared",
+    default=None,
+    callback=_shared_rings,
+    metavar="LIST",
+    help="Rings that pods of other namespaces may join, as the webhook is configured: name.namespace of each, with "
+    'commas between, "" for none. Without this option any is taken, with a warning.',
+)
+def inject(
+    files: tuple[str, ...],
+    namespace: str,
+    output: str | None,
+    cluster_domain: str,
+    shared: frozenset[str] | None,
+    *,
+    recursive: bool,
+) -> None:
     """Make annotated workloads run under the Habitat Supervisor.
 
     Reads Deployments, StatefulSets, DaemonSets, ReplicaSets, ReplicationControllers, Jobs, CronJobs, PodTemplates,
@@ -50,7 +76,7 @@ def inject(files: tuple[str, ...], namespace: str, output: str | None, cluster_d
 
     The manifests go to standard output, a report on every object to standard error.
     """
-    settings = Settings(cluster_domain=cluster_domain)
+    settings = Settings(cluster_domain=cluster_domain, shared_rings=shared)
 
     def change(found: Found, named: str) -> Change:
         claims = found.claim_templates

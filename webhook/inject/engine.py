@@ -17,6 +17,7 @@ from webhook.inject.uninject import uninject
 from webhook.inject.warn import surroundings
 from webhook.options import INJECTED, PEERS, PREFIX
 from webhook.problems import Findings, Problem, caution
+from webhook.rings import Ring
 from webhook.shape import problems_of
 from webhook.spec import SupervisorSpec, resolve
 
@@ -157,7 +158,7 @@ class _Injection:
         word = command[-1] if self.custom and command and command[-1] in RUN_WORDS else ""
         line = parse(sequence(target.container, "args"), known, custom=self.custom, word=word)
         container = Container(target.field, line, said, env_from=bool(target.container.get("envFrom")))
-        return resolve(self.annotations, self.situation.rules, container, self.findings)
+        return resolve(self.annotations, self.situation, container, self.findings)
 
     def _write(self, spec: SupervisorSpec, target: Target) -> None:
         settings, container, patch, findings = self.situation.settings, target.container, self.patch, self.findings
@@ -171,7 +172,9 @@ class _Injection:
         home = filesystem.prepare(who, spec.service, storage)
         filesystem.judge(who, spec, target, self.spec, home, findings)
 
-        ring_service = membership.ring_service(spec, self.situation.namespace, settings.cluster_domain)
+        ring = Ring.of(spec.options.ring, self.situation.namespace)
+        ring_service = ring.service_dns(settings.cluster_domain)
+        key_secret = ring.key_secret_in(self.situation.namespace)
         address = env.knows_address(container, findings)
         ours = args.flags(spec, membership.dns_peer(spec, ring_service), address=address)
         wanted = args.compose(spec, sequence(container, "args"), ours)
@@ -179,7 +182,7 @@ class _Injection:
             findings.problems.append(wanted)
         else:
             args.write(patch, target.path, container, wanted)
-        env.write(patch, target.path, container, env.variables(spec, ring_service, home), findings)
+        env.write(patch, target.path, container, env.variables(spec, ring_service, key_secret, home), findings)
         ports.write(patch, target.path, target.field, container, spec, findings)
         probes.write(patch, target.path, container, spec, findings)
         volumes.write(patch, target.path, target.field, self.spec, container, storage, findings)

@@ -13,17 +13,17 @@ from webhook.options import SECRETS
 from webhook.problems import Findings
 from webhook.spec import SupervisorSpec
 
-MANAGED_KEY_SECRET = "habitat-ring-{}-key"  # noqa: S105 -- the name of a Secret
 _ADDRESS = ("POD_IP", "status.podIP")
 RING_KEY = ("HAB_RING_KEY", "ring-key")
 
 Variable = dict[str, Any]
 
 
-def variables(spec: SupervisorSpec, ring_service: str, home: str | None) -> list[Variable]:
+def variables(spec: SupervisorSpec, ring_service: str, key_secret: str, home: str | None) -> list[Variable]:
     """What the Supervisor is told through its environment.
 
-    ring_service: DNS name of the ring's headless Service. home: the value of HOME, None to leave it alone.
+    ring_service: DNS name of the ring's headless Service. key_secret: the Secret of its managed key. home: the value of
+    HOME, None to leave it alone.
     """
     options, flags = spec.options, spec.command.flags
     wanted = [_field(*_ADDRESS), _field("POD_NAME", "metadata.name")]
@@ -41,8 +41,7 @@ def variables(spec: SupervisorSpec, ring_service: str, home: str | None) -> list
     if options.config:
         wanted.append(_literal(config_variable(spec.service), escape(options.config)))
     if options.ring_key and "--ring-key" not in flags:
-        managed = options.ring_key == "managed"
-        secret = MANAGED_KEY_SECRET.format(options.ring) if managed else options.ring_key
+        secret = key_secret if options.ring_key == "managed" else options.ring_key
         wanted.append(_secret(*RING_KEY, secret))
     for option, env in SECRETS:
         secret = getattr(options, option.field)

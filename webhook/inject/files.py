@@ -19,6 +19,7 @@ from webhook.problems import Findings, shown
 from webhook.spec import SupervisorSpec
 
 COPIER = "habitat-files"
+CONFIG_VOLUME = "habitat-config"
 _SOURCE = "/habitat-files-source"
 _USER_TOML = [{"key": "user.toml", "path": "user.toml"}]
 
@@ -32,11 +33,11 @@ def prepare(
     """Put the volumes and mounts for configuration, files and data into `storage`."""
     options, service = spec.options, spec.service
     if options.config_secret:
-        storage.volume("habitat-config", {"secret": {"secretName": options.config_secret, "items": _USER_TOML}})
+        storage.volume(CONFIG_VOLUME, {"secret": {"secretName": options.config_secret, "items": _USER_TOML}})
     elif options.config_map:
-        storage.volume("habitat-config", {"configMap": {"name": options.config_map, "items": _USER_TOML}})
+        storage.volume(CONFIG_VOLUME, {"configMap": {"name": options.config_map, "items": _USER_TOML}})
     if options.config_secret or options.config_map:
-        storage.mount("habitat-config", f"/hab/user/{service}/config", read_only=True)
+        storage.mount(CONFIG_VOLUME, f"/hab/user/{service}/config", read_only=True)
     if options.files_secret:
         storage.volume("habitat-files-source", {"secret": {"secretName": options.files_secret}})
         storage.volume(COPIER, {"emptyDir": {}})

@@ -18,14 +18,8 @@ from webhook.options import PEERS, PREFIX
 from webhook.problems import Findings, shown
 from webhook.spec import SupervisorSpec
 
-RING_SERVICE = "habitat-ring-{}"
-_VOLUME = "habitat-peers"
+PEERS_VOLUME = "habitat-peers"
 _DEFAULT_GOSSIP_PORT = 9638
-
-
-def ring_service(spec: SupervisorSpec, namespace: str, cluster_domain: str) -> str:
-    """The DNS name of the ring's headless Service, full: `hab` and `hab-sup` search differently (supervisor.md §15)."""
-    return f"{RING_SERVICE.format(spec.options.ring)}.{namespace}.svc.{cluster_domain}"
 
 
 def dns_peer(spec: SupervisorSpec, service: str) -> str:
@@ -38,8 +32,8 @@ def prepare(spec: SupervisorSpec, storage: Storage) -> None:
     """The volume with the peers file, for discovery managed."""
     if spec.options.discovery == "managed":
         item = {"path": "peers", "fieldRef": {"fieldPath": f"metadata.annotations['{PEERS}']"}}
-        storage.volume(_VOLUME, {"downwardAPI": {"items": [item]}})
-        storage.mount(_VOLUME, PEERS_DIRECTORY, read_only=True)
+        storage.volume(PEERS_VOLUME, {"downwardAPI": {"items": [item]}})
+        storage.mount(PEERS_VOLUME, PEERS_DIRECTORY, read_only=True)
 
 
 def labels(spec: SupervisorSpec) -> dict[str, str]:

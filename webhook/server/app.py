@@ -17,8 +17,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import HTTPException
 
 from webhook.decide import Settings
+from webhook.log import Log, trace
 from webhook.review import Answer, Request, ReviewError, answer, read
-from webhook.server.log import Log, trace
 from webhook.server.metrics import ErrorKind, Metrics
 
 MAX_BODY = 7 * 1024 * 1024

@@ -11,9 +11,9 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from webhook import __version__
+from webhook.log import JsonHandler, Log
 from webhook.review import answer
 from webhook.server.app import WSGI, Engine, Readiness, admission_app, health_app
-from webhook.server.log import JsonHandler, Log
 from webhook.server.metrics import Metrics
 from webhook.server.settings import API_SERVER_IDLE_SECONDS, ServeSettings
 from webhook.server.tls import Certificate

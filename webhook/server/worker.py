@@ -31,9 +31,9 @@ from gunicorn.http import errors, wsgi
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import ThreadWorker
 
+from webhook.log import trace
 from webhook.server.app import error_body
 from webhook.server.connection import READ, WRITE, ClientGone, Connection, Phase, RequestError, Waits
-from webhook.server.log import trace
 from webhook.server.metrics import ErrorKind
 
 INLINE_BYTES = 64 * 1024
