@@ -20,6 +20,7 @@ _COMMANDS = {
         "Explain every annotation, or give their JSON schema.",
     ),
     "serve": ("webhook.cli.serve:serve", "Answer the API server's admission reviews."),
+    "controller": ("webhook.cli.controller:controller", "Keep rings: peers, Services, keys, live configuration."),
     "certs": ("webhook.cli.certs:certs", "Make certificates for the webhook's TLS."),
     "version": ("webhook.cli.version:version", "Say which version this is."),
 }

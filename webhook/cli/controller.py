@@ -1,0 +1,28 @@
+"""`habitat-webhook controller`: keep the rings of a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from webhook.cli.options import settings_of, settings_options
+from webhook.ring.settings import ControllerSettings
+
+
+@click.command()
+@settings_options(ControllerSettings)
+def controller(**values: Any) -> None:
+    """Give the Supervisors of every ring their peers, keys and configuration, until SIGTERM.
+
+    Run two or more: one acts, by a Lease, and the others take over within seconds. /livez, /readyz and /metrics are in
+    plain HTTP. The log is one JSON object a line on stdout; the line "controlling" names the port.
+    """
+    settings = settings_of(ControllerSettings, values)
+    from webhook.kube.errors import ConfigError
+    from webhook.ring.run import run
+
+    try:
+        run(settings)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None

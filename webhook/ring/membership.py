@@ -1,0 +1,164 @@
+"""Who is told of whom: the members of a ring, with the lists they have -> the lists to write.
+
+What it stands on (supervisor.md §0, §4): a Supervisor reads its file only while it knows nobody, pings every address
+in it until it knows half of them and one more, and then never looks again. Whoever pings it makes it know somebody. So
+a wrong start cannot be mended by a later list, and **a pod that is asked before it has read its own list never reads
+it**: lists that connect everybody on paper can come up as two rings when files arrive late. Hence the rules:
+
+1. No list holds its pod's own address, or one that no live pod of the ring has. A pod that is first gets no list: it
+   waits, and reads its file when there is somebody to put into it.
+2. A pod is *settled* when its list was written SETTLED_SECONDS ago and its Supervisor has run for RUNNING_SECONDS: its
+   file has arrived, it has read it, and it has joined. With more than K settled pods in a ring, only those are listed,
+   those first that are in the fewest lists.
+3. In a young ring, where nobody is settled, all lists name the same K *seeds*: the pods that most lists name already,
+   then those that run, then the oldest. Seeds list each other, and one more.
+4. A list keeps every entry that is alive. It is written when one has died, or when it is short of K and there is
+   somebody to add.
+
+Why one ring comes of it. Settled pods are in the ring, so by rule 2 every address that is handed out leads into it,
+and a pod that nobody lists cannot be drawn into anything else. In a young ring any two lists name the same three pods,
+and a Supervisor goes on until it knows two: any two pods that have found peers share one, whatever order the files
+arrive in. Two lists of an address that dies share the other two. The pods that are not settled have no rumours of their
+own to lose: they still read their files.
+
+Why writes stay few. A new pod costs one; the first K+1 of a ring a few more, since their lists fill up. A death costs
+the lists that name it: about K by rule 2, since the least listed are chosen. A seed of a young ring is in all of them,
+and its death rewrites each once; what they get instead are settled pods as soon as there are, so that this happens at
+the birth of a ring and not later.
+
+What no list can help against, and docs/rings.md says so: all that know a pod restart within the same seconds, and that
+pod alone does not; or an address is given to a pod of another ring without a key while somebody's file still has it.
+
+design.md §7 says: choose among the pods created before, by rendezvous hash. tests/ring/test_model.py holds that rule,
+too, and the model breaks it: with late files a pod's list can consist of pods that have not read theirs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush, nsmallest
+
+from webhook.ring.pods import Member
+
+K = 3
+"""Addresses in a list. With three, a Supervisor goes on asking until it knows two of them."""
+
+SETTLED_SECONDS = 120.0
+"""Longer than it takes from a written annotation to a joined ring at the worst: 90 s until the kubelet has brought the
+file (a kubelet that pulls another container's image does nothing else meanwhile), 5.2 s until the Supervisor has read
+it and pinged (supervisor.md §0), and clocks that differ: both ends of the time are not read from one."""
+
+RUNNING_SECONDS = 10.0
+"""A Supervisor that finds its file filled has pinged 4.2 s after its start (supervisor.md §0)."""
+
+
+def plan(members: Iterable[Member], now: float) -> dict[str, tuple[str, ...]]:
+    """The lists to write: pod uid -> addresses, () to empty one; pods whose list is right are not in it.
+
+    members: of one ring, those that are `managed` and `injected`; gone ones and those without an address may be among
+    them and get nothing. now: seconds since the epoch. Costs a few microseconds a member.
+    """
+    live = [m for m in members if m.live]
+    addresses = {m.address for m in live}
+    kept = {m.uid: _kept(m, addresses) for m in live}
+    # The oldest first: they are asked first where several lists are to be written at once.
+    short = [m for m in live if _wants(m, kept[m.uid], len(live))]
+    if not short:
+        return {}
+    choice = _Choice(live, kept, now)
+    lists = {m.uid: choice.fill(m, kept[m.uid]) for m in sorted(short, key=_age)}
+    return {m.uid: lists[m.uid] for m in short if lists[m.uid] != (m.peers or ())}
+
+
+def seeded(member: Member, addresses: frozenset[str] | set[str]) -> bool:
+    """Whether its list names a live pod. addresses: of all live pods of its ring."""
+    return any(a in addresses and a != member.address for a in member.peers or ())
+
+
+def _kept(member: Member, addresses: set[str]) -> list[str]:
+    return [a for a in dict.fromkeys(member.peers or ()) if a in addresses and a != member.address]
+
+
+def _wants(member: Member, kept: Sequence[str], ring: int) -> bool:
+    return len(kept) < len(member.peers or ()) or len(kept) < min(K, ring - 1)
+
+
+def _age(member: Member) -> tuple[float, str]:
+    return member.created, member.uid
+
+
+def settled(member: Member, now: float) -> bool:
+    """Whether it has read its list and joined, as far as anybody can know from outside."""
+    return (
+        bool(member.peers)
+        and 0 < member.since <= now - SETTLED_SECONDS
+        and member.running_since is not None
+        and member.running_since <= now - RUNNING_SECONDS
+    )
+
+
+@dataclass(slots=True)
+class _Choice:
+    """Whom to put into lists, with a count of who is in how many."""
+
+    live: list[Member]
+    kept: dict[str, list[str]]
+    now: float
+    listed: Counter[str] = field(default_factory=Counter)
+    settled: list[Member] = field(default_factory=list)
+    seeds: list[Member] = field(default_factory=list)
+    _heap: list[tuple[int, bool, float, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for addresses in self.kept.values():
+            self.listed.update(addresses)
+        self.settled = [m for m in self.live if settled(m, self.now)]
+        if len(self.settled) > K:
+            self._heap = [self._entry(m) for m in self.settled]
+            heapify(self._heap)
+        else:
+            self.seeds = nsmallest(K, self.live, key=self._seed_rank)
+
+    def fill(self, member: Member, kept: list[str]) -> tuple[str, ...]:
+        missing = K - len(kept)
+        if missing <= 0:
+            return tuple(kept)
+        taken = {member.address, *kept}
+        found = self._least_listed(missing, taken) if self._heap else self._seeds(member, missing, taken)
+        self.listed.update(found)
+        return (*kept, *found)
+
+    def _seed_rank(self, member: Member) -> tuple[bool, int, bool, float, str]:
+        joined = settled(member, self.now)
+        return not joined, -self.listed[member.address], member.running_since is None, *_age(member)
+
+    def _seeds(self, member: Member, missing: int, taken: set[str]) -> list[str]:
+        found = [m.address for m in self.seeds if m.address not in taken][:missing]
+        if len(found) < missing and (member in self.seeds or len(self.live) <= K + 1):
+            rest = [m for m in self.live if m.address not in taken and m.address not in found]
+            rest.sort(key=lambda m: (self.listed[m.address], *_age(m)))
+            found += [m.address for m in rest[: missing - len(found)]]
+        return found
+
+    def _entry(self, member: Member) -> tuple[int, bool, float, str]:
+        return self.listed[member.address], not member.ready, member.created, member.address
+
+    def _least_listed(self, missing: int, taken: set[str]) -> list[str]:
+        """From the heap, whose counts may be behind: an entry that is goes back with its new one."""
+        found: list[str] = []
+        passed = []
+        while self._heap and len(found) < missing:
+            entry = heappop(self._heap)
+            count, waiting, created, address = entry
+            if count != self.listed[address]:
+                heappush(self._heap, (self.listed[address], waiting, created, address))
+            elif address in taken or address in found:
+                passed.append(entry)
+            else:
+                found.append(address)
+                passed.append((count + 1, waiting, created, address))
+        for entry in passed:
+            heappush(self._heap, entry)
+        return found

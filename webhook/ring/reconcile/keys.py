@@ -1,0 +1,154 @@
+"""Managed ring keys: made once, copied to the namespaces that share the ring, and missed when they are gone.
+
+The controller may create Secrets and not read them. Whether one is there, a dry run of its creation says.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from webhook.kube.client import ApiError, Client
+from webhook.ring import keys, service
+from webhook.ring.metrics import Metrics, Result
+from webhook.ring.pods import Member
+from webhook.ring.reconcile.writes import NotLeadingError
+from webhook.rings import Ring
+
+
+class Keys:
+    """allowed: asked before each write. tell: an event about a member's owner and the ring's Service. check: seconds
+    after which it is looked anew whether a key is there.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        check: float,
+        allowed: Callable[[], bool],
+        metrics: Metrics,
+        tell: Callable[[Ring, Sequence[Member], str, str, str], None],
+    ) -> None:
+        self._client = client
+        self._check = check
+        self._allowed = allowed
+        self._metrics = metrics
+        self._tell = tell
+        self._looked: dict[tuple[Ring, str], float] = {}  # ring and namespace -> when its Secret was last looked for
+        self._missing: set[tuple[Ring, str]] = set()
+
+    def look(
+        self, ring: Ring, members: Sequence[Member], found: Mapping[str, Any] | None
+    ) -> tuple[str | None, float | None]:
+        """Have every namespace with a member that takes a managed key have it.
+
+        found: the ring's Service. Returns the revision to note on the Service (None: nothing new), and the seconds
+        until this has to be looked at again. Raises ApiError, NotLeadingError.
+        """
+        users: dict[str, list[Member]] = defaultdict(list)
+        for m in members:
+            if not m.gone and m.key_secret == ring.key_secret_in(m.namespace):
+                users[m.namespace].append(m)
+        if not users:
+            self._forget(ring)
+            return None, None
+        now = time.monotonic()
+        revision = service.key_revision(found) if found else None
+        everybody = [m for pods in users.values() for m in pods]
+        made = self._own(ring, revision, everybody) if self._due(ring, ring.namespace, now) else None
+        for namespace, pods in users.items():
+            if namespace != ring.namespace and self._due(ring, namespace, now):
+                self._copy(ring, namespace, pods)
+        return made, self._check
+
+    def _due(self, ring: Ring, namespace: str, now: float) -> bool:
+        return now - self._looked.get((ring, namespace), -self._check) >= self._check
+
+    def _own(self, ring: Ring, revision: str | None, users: Sequence[Member]) -> str | None:
+        """The key itself, in the ring's own namespace; the revision when it was made just now."""
+        place, started = (ring, ring.namespace), any(m.started for m in users)
+        if revision or started:
+            exists = self._exists(ring, ring.namespace)
+            standing = keys.judge(exists=exists, revision_known=revision, started=started)
+            if standing is keys.Standing.LOST:
+                self._lost(place, users, keys.lost(ring, ring.namespace, revision))
+                return None
+            if standing is keys.Standing.PRESENT:
+                self._found(place)
+                return None
+        key = keys.new_key(ring, datetime.now(UTC), secrets.token_bytes(keys.KEY_BYTES))
+        made = self._create(ring.namespace, keys.secret(ring, ring.namespace, key))
+        self._found(place)
+        if not made:
+            return None
+        self._tell(ring, users, "Normal", "RingKeyCreated", f"The ring {ring} has got its key {key.revision}.")
+        return key.revision
+
+    def _copy(self, ring: Ring, namespace: str, users: Sequence[Member]) -> None:
+        """The key for the pods of another namespace. A copy that differs is reported and left as it is."""
+        place = (ring, namespace)
+        own = f"/api/v1/namespaces/{ring.namespace}/secrets/{ring.key_secret_in(ring.namespace)}"
+        there = f"/api/v1/namespaces/{namespace}/secrets/{ring.key_secret_in(namespace)}"
+        source, copy = self._read(own), self._read(there)
+        if source is None:
+            return  # told of already
+        if copy is None:
+            self._create(namespace, keys.copy_of(source, ring, namespace))
+        elif not keys.same(source, copy):
+            self._lost(
+                place,
+                users,
+                f"the Secret {namespace}/{ring.key_secret_in(namespace)} is not the key of the ring {ring}: its pods "
+                "cannot join. Delete it, and it is copied anew",
+            )
+            return
+        self._found(place)
+
+    def _exists(self, ring: Ring, namespace: str) -> bool:
+        return not self._create(namespace, keys.probe(ring, namespace), dry_run=True)
+
+    def _create(self, namespace: str, body: dict[str, Any], *, dry_run: bool = False) -> bool:
+        """False when there is one already."""
+        if not self._allowed():
+            raise NotLeadingError
+        result: Result = "ok"
+        try:
+            self._client.create(f"/api/v1/namespaces/{namespace}/secrets", body, dry_run=dry_run)
+        except ApiError as error:
+            result = "conflict" if error.reason == "AlreadyExists" else "error"
+            if error.reason != "AlreadyExists":
+                raise
+            return False
+        finally:
+            if not dry_run:
+                self._metrics.writes["secret", result].inc()
+        return True
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        try:
+            return self._client.get(path)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
+
+    def _found(self, place: tuple[Ring, str]) -> None:
+        self._looked[place] = time.monotonic()
+        self._missing.discard(place)
+        self._metrics.keys_missing.set(len(self._missing))
+
+    def _lost(self, place: tuple[Ring, str], users: Sequence[Member], note: str) -> None:
+        self._looked[place] = time.monotonic()
+        self._missing.add(place)
+        self._metrics.keys_missing.set(len(self._missing))
+        self._tell(place[0], users, "Warning", "RingKeyMissing", note[:1].upper() + note[1:] + ".")
+
+    def _forget(self, ring: Ring) -> None:
+        self._looked = {place: at for place, at in self._looked.items() if place[0] != ring}
+        self._missing = {place for place in self._missing if place[0] != ring}
+        self._metrics.keys_missing.set(len(self._missing))
