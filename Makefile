@@ -37,7 +37,7 @@ lint: venv docs-check ## ruff, mypy --strict, the layers of the code, stale docu
 	@echo "  import-linter" && $(BIN)/lint-imports --no-logo >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
 pytest: venv
-	@$(BIN)/pytest -q -n $(JOBS) $(PYTEST)
+	@$(BIN)/pytest -q -n $(JOBS) --dist loadgroup $(PYTEST)
 
 # As with `make run`, an exported KUBECONFIG is not taken.
 test-node: venv ## injected pods on a real kubelet (KUBECONFIG=FILE names a cluster; says so where none can be had)

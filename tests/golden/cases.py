@@ -1,8 +1,8 @@
 """The goldens: one folder a case, found by themselves.
 
 in.yaml       what a user writes; a case named example-NAME has deploy/examples/NAME.yaml instead
-out.yaml      standard output of `habitat-webhook inject -f in.yaml --shared-rings shared.infra`; absent when nothing is
-              written
+out.yaml      standard output of `habitat-webhook inject -f in.yaml --shared-rings …` (SHARED_RINGS); absent when
+              nothing is written
 patch.json    of `-o patch`, one JSON object for each changed object
 report.txt    of `-o report`
 
@@ -21,8 +21,8 @@ from webhook.cli.main import PROGRAM, cli
 GOLDEN = Path(__file__).parent
 EXAMPLES = GOLDEN.parents[1] / "deploy" / "examples"
 EXAMPLE = "example-"
-SHARED_RINGS = "shared.infra"
-"""What the installation of every case shares."""
+SHARED_RINGS = "shared.infra,shared.habitat-infra"
+"""What the installation of every case shares; the second is that of deploy/examples/shared-ring.yaml."""
 RESULTS = ("out.yaml", "patch.json", "report.txt")
 
 

@@ -17,6 +17,7 @@ from tests.node import standin
 PROJECT = Path(__file__).resolve().parents[2]
 NODE = PROJECT.parent / "shared" / "node"
 MKIMAGE = NODE / "mkimage.py"
+NETWORK = "habnode"
 ARCHIVE = PROJECT / "build" / "habitat-stand-in.tar"
 
 LOAD = """\
@@ -75,6 +76,11 @@ def own_node(scratch: Path) -> Iterator[Cluster]:
         cluster = existing_cluster(state / "kubeconfig", scratch, kubectl=NODE / "k")
         _expect_image(cluster, f"../shared/node/import did not bring the image to the node:\n{said}")
         yield cluster
+
+
+def inside(cluster: Cluster) -> list[str]:
+    """What to put before a command so that it reaches the API server: the own node has a network of its own."""
+    return ["ip", "netns", "exec", NETWORK] if cluster.access.kubectl == NODE / "k" else []
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,16 @@ QUICK = ("--lease-duration=3", "--lease-renew=2", "--lease-retry=0.3")
 
 
 class ControllerProcess:
-    """Runs until `stop`; every log line is kept. kubeconfig: whose rights it has."""
+    """Runs until `stop`; every log line is kept. kubeconfig: whose rights it has. prefix: a command that runs it."""
 
-    def __init__(self, directory: Path, kubeconfig: Path, *flags: str) -> None:
+    def __init__(self, directory: Path, kubeconfig: Path, *flags: str, prefix: Sequence[str] = ()) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.output = directory / "controller.log"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HABITAT_WEBHOOK_")}
         environment["PYTHONPATH"] = str(ROOT)
         self.process = spawn(
             [
+                *prefix,
                 *(sys.executable, "-c", "from webhook.cli.main import main; main()", "controller"),
                 *(f"--kubeconfig={kubeconfig}", "--metrics-listen=127.0.0.1:0", "--namespace=habitat-webhook"),
                 *flags,
@@ -73,7 +74,9 @@ class ControllerProcess:
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of `habitat_webhook_<name>` that have these labels."""
         total = 0.0
-        for found in re.finditer(rf"^habitat_webhook_{name}(?:{{(.*)}})? (\S+)$", self.get("/metrics")[1], re.MULTILINE):
+        for found in re.finditer(
+            rf"^habitat_webhook_{name}(?:{{(.*)}})? (\S+)$", self.get("/metrics")[1], re.MULTILINE
+        ):
             said = dict(re.findall(r'(\w+)="([^"]*)"', found[1] or ""))
             if labels.items() <= said.items():
                 total += float(found[2])
@@ -103,9 +106,11 @@ class ControllerProcess:
 
 
 @contextlib.contextmanager
-def controller(directory: Path, kubeconfig: Path, *flags: str) -> Iterator[ControllerProcess]:
+def controller(
+    directory: Path, kubeconfig: Path, *flags: str, prefix: Sequence[str] = ()
+) -> Iterator[ControllerProcess]:
     """One that is stopped at the end of the block."""
-    process = ControllerProcess(directory, kubeconfig, *flags)
+    process = ControllerProcess(directory, kubeconfig, *flags, prefix=prefix)
     try:
         yield process
     finally:

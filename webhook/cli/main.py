@@ -19,6 +19,8 @@ _COMMANDS = {
         "webhook.cli.annotations:explain_annotations",
         "Explain every annotation, or give their JSON schema.",
     ),
+    "status": ("webhook.cli.status:status", "Show rings, their pods and peers, and what is wrong with them."),
+    "ring": ("webhook.cli.ring:ring", "Draw a ring's peer graph."),
     "serve": ("webhook.cli.serve:serve", "Answer the API server's admission reviews."),
     "controller": ("webhook.cli.controller:controller", "Keep rings: peers, Services, keys, live configuration."),
     "certs": ("webhook.cli.certs:certs", "Make certificates for the webhook's TLS."),

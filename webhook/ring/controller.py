@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from webhook.kube.client import ApiError, Client
 from webhook.kube.election import Election
-from webhook.kube.events import Recorder
+from webhook.kube.events import Kind, Recorder
 from webhook.kube.informer import Informer
 from webhook.kube.queue import WorkQueue
 from webhook.log import Log, trace
@@ -21,11 +22,12 @@ from webhook.ring.index import Index
 from webhook.ring.membership import seeded
 from webhook.ring.metrics import Metrics
 from webhook.ring.pods import SELECTOR, Member, member
-from webhook.ring.reconcile import IncompleteError, Reconciler, tell_owners
+from webhook.ring.reconcile import IncompleteError, Reconciler
 from webhook.ring.reconcile.configs import Configs, Version
 from webhook.ring.reconcile.keys import Keys
 from webhook.ring.reconcile.peers import Peers
 from webhook.ring.reconcile.services import Services
+from webhook.ring.reconcile.tell import tell_owners
 from webhook.ring.reconcile.writes import NotLeadingError, Writer
 from webhook.ring.settings import ControllerSettings
 from webhook.rings import Ring
@@ -154,6 +156,7 @@ class Controller:
         return self._acting.is_set() and self._election.leading
 
     def _begin(self) -> None:
+        self._reconciler.begin()
         self._acting.set()
         self.metrics.leader.set(1)
         self._all()
@@ -210,7 +213,7 @@ class Controller:
         for ring in rings:
             self._queue.add_after(ring, min(_GATHER_MOST, self._index.size(ring) / _GATHER_PODS))
 
-    def _tell(self, ring: Ring, members: Any, kind: str, reason: str, note: str) -> None:
+    def _tell(self, ring: Ring, members: Sequence[Member], kind: Kind, reason: str, note: str) -> None:
         self._services.say(ring, kind, reason, note)
         tell_owners(self._events, members, kind, reason, note)
 

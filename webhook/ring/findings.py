@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
-_LOOK_AT_CONTROLLER = "The ring controller mends it within a second: does it run, and what does its log say?"
+BY_CONTROLLER = "The ring controller mends this within a second: does it run, and what does its log say?"
+"""How the advice begins wherever that is so; said once is enough where several findings are listed."""
 
 
 class Severity(Enum):
@@ -33,33 +34,35 @@ class Code(Enum):
         "NoPeer",
         Severity.ERROR,
         "A pod's list names no live pod of its ring, although others live.",
-        _LOOK_AT_CONTROLLER + " Until then the Supervisor waits; it does not begin a ring of its own.",
+        BY_CONTROLLER + " Until then the Supervisor waits; it does not begin a ring of its own.",
     )
     ISLANDS = (
         "Islands",
         Severity.ERROR,
         "The lists make groups of pods that do not name each other: several rings where one should be.",
-        "Ask a Supervisor of each group, /census on port 9631. Where two groups do not know each other, no list can "
-        "mend it: delete the pods of the smaller one, and their successors join the other.",
+        (
+            "Ask a Supervisor of each group, /census on port 9631. Where two groups do not know each other, no list "
+            "can mend it: delete the pods of the smaller one, and their successors join the other."
+        ),
     )
     DEAD_PEER = (
         "DeadPeer",
         Severity.ERROR,
         "A list names an address that no live pod of the ring has.",
-        _LOOK_AT_CONTROLLER + " The cluster may give the address to a pod of another ring, and the two would merge; a "
+        BY_CONTROLLER + " The cluster may give the address to a pod of another ring, and the two would merge; a "
         "ring key prevents that.",
     )
     FOREIGN_PEER = (
         "ForeignPeer",
         Severity.ERROR,
         "A list names a live pod of another ring: without a ring key the two merge.",
-        _LOOK_AT_CONTROLLER + " Set habitat.sh/ring-key, so that it cannot happen.",
+        BY_CONTROLLER + " Set habitat.sh/ring-key, so that it cannot happen.",
     )
     OWN_ADDRESS = (
         "OwnAddress",
         Severity.ERROR,
         "A list names the pod's own address. With no other in it, the Supervisor is alone for ever.",
-        _LOOK_AT_CONTROLLER + " Delete the pod if its list had no other address: it does not read the next one.",
+        BY_CONTROLLER + " Delete the pod if its list had no other address: it does not read the next one.",
     )
     NO_IPV4 = (
         "NoIPv4",
@@ -70,15 +73,19 @@ class Code(Enum):
     NOT_INJECTED = (
         "NotInjected",
         Severity.ERROR,
-        "A pod has the label habitat.sh/ring, and the webhook has not injected it. The ring's Service selects it, the "
-        "controller leaves it alone.",
+        (
+            "A pod has the label habitat.sh/ring, and the webhook has not injected it. The ring's Service selects it, "
+            "the controller leaves it alone."
+        ),
         "Annotate the pod template instead, habitat.sh/ring, and remove the label.",
     )
     LABEL_REMOVED = (
         "LabelRemoved",
         Severity.ERROR,
-        "A pod was injected as a member of a ring, and its label habitat.sh/ring or habitat.sh/service is gone, so that "
-        "nobody keeps its list current.",
+        (
+            "A pod was injected as a member of a ring, and its label habitat.sh/ring or habitat.sh/service is gone, so "
+            "that nobody keeps its list current."
+        ),
         "Delete the pod; its successor has its labels.",
     )
     NOT_A_RING = (
@@ -91,14 +98,16 @@ class Code(Enum):
         "RingNotShared",
         Severity.ERROR,
         "A pod names a ring of another namespace that is not among --shared-rings, so it gets no peers.",
-        "Name a ring of its own namespace, or have the platform team add the ring to the --shared-rings of webhook and "
-        "controller.",
+        (
+            "Name a ring of its own namespace, or have the platform team add the ring to the --shared-rings of webhook "
+            "and controller."
+        ),
     )
     SERVICE_MISSING = (
         "ServiceMissing",
         Severity.ERROR,
         "The ring has pods and no Service: its DNS name does not resolve.",
-        _LOOK_AT_CONTROLLER,
+        BY_CONTROLLER,
     )
     SERVICE_FOREIGN = (
         "ForeignService",
@@ -110,26 +119,28 @@ class Code(Enum):
         "ServiceDrifted",
         Severity.ERROR,
         "Somebody has changed the ring's Service.",
-        _LOOK_AT_CONTROLLER + " If something changes it again and again, exclude it there (GitOps, for instance).",
+        BY_CONTROLLER + " If something changes it again and again, exclude it there (GitOps, for instance).",
     )
     KEY_NOT_MADE = (
         "RingKeyNotMade",
         Severity.ERROR,
         "The Secret with the ring's managed key is not there yet.",
-        _LOOK_AT_CONTROLLER,
+        BY_CONTROLLER,
     )
     KEY_LOST = (
         "RingKeyMissing",
         Severity.ERROR,
-        "The Secret with the ring's managed key is gone, although pods have used it. No other key is made, since that "
-        "would split the ring.",
+        (
+            "The Secret with the ring's managed key is gone, although pods have used it. No other key is made, since "
+            "that would split the ring."
+        ),
         "Restore it from a pod that runs, or begin anew with all of them; the message says how.",
     )
     WAITS_FOR_KEY = (
         "WaitsForKey",
         Severity.ERROR,
         "A pod cannot start, because the Secret with the ring's managed key is not there.",
-        "Nothing with the pod: it starts by itself, some 10 seconds after the Secret is there.",
+        "See what is said of the Secret. The pod starts by itself, some 10 seconds after it is there.",
     )
     KEYS_DIFFER = (
         "KeysDiffer",
@@ -140,15 +151,19 @@ class Code(Enum):
     ROLLOUT = (
         "ConfigurationRollsOut",
         Severity.NOTE,
-        "Pods that mount the same configuration have been told of different versions of it: the change goes over the "
-        "ring in waves.",
+        (
+            "Pods that mount the same configuration have been told of different versions of it: the change goes over "
+            "the ring in waves."
+        ),
         "",
     )
     SEEN_IN_PART = (
         "SeenInPart",
         Severity.NOTE,
-        "Pods of other namespaces may be in this ring, and are not shown. Whether an address that no pod here has is "
-        "theirs, and whether there are islands, is not judged.",
+        (
+            "Pods of other namespaces may be in this ring, and are not shown. Whether an address that no pod here has "
+            "is theirs, and whether there are islands, is not judged."
+        ),
         "Ask with -A, which takes the right to list pods in all namespaces.",
     )
     RING_EMPTY = (
@@ -178,7 +193,7 @@ _NAMED = 3
 
 
 def listed(names: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c", "a, b, c and 4 more"."""
+    """Names as a sentence has them: "a", "a and b", "a, b and c", "a, b, c and 4 more"."""
     if len(names) > _NAMED:
         return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
     *most, last = names

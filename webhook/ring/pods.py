@@ -41,6 +41,16 @@ class Owner:
     name: str
     uid: str
 
+    def reference(self, namespace: str) -> dict[str, str]:
+        """As events name what they are about."""
+        return {
+            "apiVersion": self.api_version,
+            "kind": self.kind,
+            "namespace": namespace,
+            "name": self.name,
+            "uid": self.uid,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

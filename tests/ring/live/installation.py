@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from tests.controlplane.client import wait_for
+from tests.controlplane.client import WaitError, wait_for
 from tests.controlplane.cluster import ControlPlane, RunningControlPlane
 from tests.support import audit
 from tests.support.controller import QUICK, ControllerProcess, controller
@@ -27,6 +28,8 @@ USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 SHARED = "shared.infra"
 MANIFESTS = ("controller.yaml", "controller-secrets.yaml", "controller-shared-rings.yaml", "fence.yaml")
 ENABLED = {"habitat.sh/injection": "enabled"}
+K = 3
+"""Addresses in a full list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,33 @@ class Installation:
         status, answer = self.cluster.request("GET", path)
         assert status == 200, answer
         return [p for p in answer["items"] if "deletionTimestamp" not in p["metadata"]]
+
+    def ring(self, namespace: str, size: int, selector: str = "habitat.sh/service") -> list[dict[str, Any]]:
+        """Waits until there are so many pods and their lists are as they should be; those pods."""
+        last: list[dict[str, Any]] = []
+
+        def attempt() -> bool:
+            last[:] = self.pods(namespace, selector)
+            return len(last) == size and healthy(last)
+
+        try:
+            self.wait(f"a healthy ring of {size}", attempt)
+        except WaitError as error:
+            lists = "\n".join(f"{p['metadata']['name']} {address(p)} {peers(p)}" for p in last[:20])
+            raise AssertionError(f"{error}; {len(last)} pods, such as\n{lists}") from None
+        return last
+
+    def done(self) -> list[audit.Call]:
+        """All that controllers have asked of the API server so far."""
+        return audit.calls(self.directory, USER)
+
+    def patches(self, namespace: str) -> Counter[str]:
+        """Pod -> how many patches of it have succeeded."""
+        return Counter(
+            c.name
+            for c in self.done()
+            if (c.verb, c.resource, c.namespace, c.code) == ("patch", "pods", namespace, 200)
+        )  # fmt: skip
 
     def deploy(self, namespace: str, name: str, replicas: int, **annotations: str) -> None:
         """A plain Deployment of an annotated pod; `ring="x"` is the annotation habitat.sh/ring (ring_key: ring-key)."""
@@ -107,11 +137,10 @@ def healthy(pods: list[dict[str, Any]]) -> bool:
     addresses = {address(p) for p in pods}
     if "" in addresses:
         return False
-    expected = min(3, len(pods) - 1)
+    expected = min(K, len(pods) - 1)
     lists = {address(p): peers(p) for p in pods}
-    return all(len(ours) == len(set(ours)) for ours in lists.values()) and all(
-        len(ours) >= min(1, expected) and set(ours) <= addresses - {own} for own, ours in lists.items()
-    ) and connected(lists)  # fmt: skip
+    right = all(len(ours) == len(set(ours)) == expected for ours in lists.values())
+    return right and all(set(ours) <= addresses - {own} for own, ours in lists.items()) and connected(lists)
 
 
 def connected(lists: dict[str, list[str]]) -> bool:

@@ -31,7 +31,9 @@ class Lab:
     def resolve(self, name: str) -> str | None:
         return self.names.get(name) or nowhere(name)
 
-    def start(self, address: str, text: str | None = None, *, key: str = "", peers: list[str] | None = None) -> Supervisor:
+    def start(
+        self, address: str, text: str | None = None, *, key: str = "", peers: list[str] | None = None
+    ) -> Supervisor:
         """A new process at an address. text: of its peers file, None for no file."""
         self.files[address] = text
         self.starts += 1

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from webhook.kube.client import ApiError
 from webhook.kube.events import Recorder
 from webhook.log import Log
 from webhook.ring.index import Index
-from webhook.ring.pods import Member, Owner
+from webhook.ring.pods import Member
 from webhook.ring.reconcile.configs import Configs
 from webhook.ring.reconcile.keys import Keys
 from webhook.ring.reconcile.peers import Peers
 from webhook.ring.reconcile.services import Services, namespace_goes
+from webhook.ring.reconcile.tell import tell_owners
 from webhook.rings import Ring
 
 
@@ -20,18 +21,23 @@ class IncompleteError(Exception):
     """Something could not be done; look at the ring again, later each time."""
 
 
-def tell_owners(events: Recorder, members: Sequence[Member], kind: str, reason: str, note: str) -> None:
-    """One event for each owner of these pods."""
-    owners = {(m.namespace, m.owner) for m in members}
-    for namespace, owner in sorted(owners, key=lambda pair: (pair[0], pair[1].name)):
-        about = {
-            "apiVersion": owner.api_version,
-            "kind": owner.kind,
-            "namespace": namespace,
-            "name": owner.name,
-            "uid": owner.uid,
-        }
-        events.event(about, "Warning" if kind == "Warning" else "Normal", reason, note)
+class _Steps:
+    """Steps of one look, each carried out though another has failed: pods wait for their peers, whatever a quota says
+    about Secrets.
+    """
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.errors: list[ApiError] = []
+
+    def run(self, step: Callable[[], float | None]) -> None:
+        try:
+            again = step()
+        except ApiError as error:
+            self.errors.append(error)
+        else:
+            if again is not None:
+                self.times.append(again)
 
 
 class Reconciler:
@@ -56,6 +62,10 @@ class Reconciler:
         self._events = events
         self._log = log
 
+    def begin(self) -> None:
+        """Leadership begins."""
+        self._configs.begin()
+
     def look(self, ring: Ring) -> float | None:
         """Have the ring as it should be; seconds until it has to be looked at though nothing happens, None for never.
 
@@ -63,42 +73,45 @@ class Reconciler:
         Raises IncompleteError, ApiError, NotLeadingError.
         """
         members = [m for m in self._index.members(ring) if m.injected]
-        wanted = self._configs.wanted(members)
-        if not ring.name:
-            self._refused(members)
-            return self._configuration(ring, members, wanted)
         present = [m for m in members if not m.gone]
-        if not present:
-            self._configs.forget(ring)
-            self._keys.look(ring, [], None)
-            return self._services.empty(ring)
-        managed = [m for m in present if m.managed]
-        well = self._peers.look(managed, wanted)
-        # A pod that waits for its first peers gets its generation with them.
-        settled = [m for m in self._index.members(ring) if m.injected and (m.generation or m.peers or not m.managed)]
-        times = [self._guarded(ring, present), self._configuration(ring, settled, wanted)]
+        steps = _Steps()
+        wanted: dict[str, str] = {}
+        steps.run(lambda: wanted.update(self._configs.wanted(present)))
+        well = True
+        if not ring.name:
+            self._refused(present)
+        elif present:
+            well = self._peers.look([m for m in present if m.managed], wanted)
+            self._guard(ring, present, steps)
+            # A pod that is to have its first peers gets its generation with them, in one write.
+            told = {m.uid for m in present if m.address}
+            now = self._index.members(ring)
+            present = [m for m in now if m.injected and (m.uid in told or m.generation or not m.managed)]
+        else:
+            self._keys.forget(ring)
+            steps.run(lambda: self._services.empty(ring))
+        steps.run(lambda: self._configs.look(ring, present, wanted))
+        missed = [e for e in steps.errors if not namespace_goes(e)]
+        if missed:
+            raise missed[0]
+        if steps.errors:
+            self._log("debug", "namespace is going", ring=str(ring), error=str(steps.errors[0]))
         if not well:
             raise IncompleteError
-        return min((t for t in times if t is not None), default=None)
+        return min(steps.times, default=None)
 
-    def _guarded(self, ring: Ring, present: Sequence[Member]) -> float | None:
-        """Key and Service. What cannot be made in a namespace that is being deleted is not missed."""
-        try:
-            revision, key_again = self._keys.look(ring, present, self._services.of(ring))
-            owners = {m.owner for m in present if m.namespace == ring.namespace}
-            again = self._services.needed(ring, sorted(owners, key=_by_name), revision)
-        except ApiError as error:
-            if not namespace_goes(error):
-                raise
-            self._log("debug", "namespace is going", ring=str(ring), error=str(error))
-            return None
-        return min((t for t in (key_again, again) if t is not None), default=None)
+    def _guard(self, ring: Ring, present: Sequence[Member], steps: _Steps) -> None:
+        """The key and the Service, which remembers that there is a key."""
+        revision: str | None = None
 
-    def _configuration(self, ring: Ring, members: Sequence[Member], wanted: dict[str, str]) -> float | None:
-        well, again = self._configs.look(ring, members, wanted)
-        if not well:
-            raise IncompleteError
-        return again
+        def key() -> float | None:
+            nonlocal revision
+            revision, again = self._keys.look(ring, present, self._services.of(ring))
+            return again
+
+        steps.run(key)
+        owners = sorted({m.owner for m in present if m.namespace == ring.namespace}, key=lambda o: (o.kind, o.name))
+        steps.run(lambda: self._services.needed(ring, owners, revision))
 
     def _refused(self, members: Sequence[Member]) -> None:
         """Say to the owners of pods that name a ring of another namespace why they are not in it."""
@@ -109,7 +122,3 @@ class Reconciler:
                 f"of this namespace, or have the platform team share it: serve and controller, --shared-rings={label}."
             )
             tell_owners(self._events, [m for m in strangers if m.label == label], "Warning", "RingNotShared", note)
-
-
-def _by_name(owner: Owner) -> tuple[str, str]:
-    return owner.kind, owner.name

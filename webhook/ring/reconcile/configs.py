@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from webhook.kube.client import ApiError, Client
 from webhook.ring import rollout
 from webhook.ring.pods import Member
+from webhook.ring.reconcile.tell import Tell
 from webhook.ring.reconcile.writes import Change, Writer, Written
 from webhook.rings import Ring
 
@@ -26,6 +27,8 @@ class Version:
 Versions = Mapping[str, Version]
 """All such objects by "namespace/name", from a watch of their metadata alone."""
 
+_RETRY_SECONDS = 1.0
+_LEAST_SECONDS = 0.05
 _RESOURCES = {"ConfigMap": "configmaps", "Secret": "secrets"}
 
 
@@ -40,7 +43,7 @@ class Configs:
         config_maps: Versions,
         secrets: Versions | None,
         pace: rollout.Pace,
-        tell: Callable[[Ring, Sequence[Member], str, str, str], None],
+        tell: Tell,
     ) -> None:
         self._client = client
         self._writer = writer
@@ -64,18 +67,18 @@ class Configs:
                     found[m.uid] = generation
         return found
 
-    def forget(self, ring: Ring) -> None:
-        """The ring has no pods any more."""
-        self._memories.pop(ring, None)
+    def begin(self) -> None:
+        """Leadership begins: what is remembered of an earlier one is old."""
+        self._memories.clear()
 
-    def look(self, ring: Ring, members: Sequence[Member], wanted: Mapping[str, str]) -> tuple[bool, float | None]:
-        """Tell the pods whose turn it is. members: those that are not about to get it with their first peers.
-
-        Returns whether all went well, and the seconds until the next look. Raises NotLeadingError.
+    def look(self, ring: Ring, members: Sequence[Member], wanted: Mapping[str, str]) -> float | None:
+        """Tell the pods whose turn it is; seconds until the next look. members: those that are not about to get it with
+        their first peers. A write that has failed comes again with the next look. Raises NotLeadingError.
         """
         by_uid = {m.uid: m for m in members if not m.gone and m.injected and m.uid in wanted}
         if not by_uid:
-            return True, None
+            self._memories.pop(ring, None)
+            return None
         pods = [
             rollout.Pod(
                 uid=m.uid,
@@ -91,16 +94,18 @@ class Configs:
         ]
         now = time.monotonic()
         plan = rollout.plan(pods, self._memories.get(ring, rollout.Memory()), now, self._pace)
-        memory, well = plan.memory, True
+        memory, failed = plan.memory, False
         for note in plan.notes:
             self._tell(ring, [], "Warning", "ConfigurationStalls", note[:1].upper() + note[1:] + ".")
         if plan.patch:
             changes = [Change(by_uid[p.uid], generation=p.wanted) for p in plan.patch]
             for written in self._writer.write(changes, _nothing):
                 if written.result not in ("ok", "gone"):
-                    memory, well = memory.without(written.change.member.uid), False
+                    memory, failed = memory.without(written.change.member.uid), True
         self._memories[ring] = memory
-        return well, None if plan.next_at is None else max(0.05, plan.next_at - time.monotonic())
+        if failed:
+            return _RETRY_SECONDS
+        return None if plan.next_at is None else max(_LEAST_SECONDS, plan.next_at - time.monotonic())
 
     def _generation(self, kind: str, namespace: str, name: str) -> str | None:
         """None when there is no such object. Read again only when its resourceVersion has changed."""

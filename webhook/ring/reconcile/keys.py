@@ -16,6 +16,7 @@ from webhook.kube.client import ApiError, Client
 from webhook.ring import keys, service
 from webhook.ring.metrics import Metrics, Result
 from webhook.ring.pods import Member
+from webhook.ring.reconcile.tell import Tell
 from webhook.ring.reconcile.writes import NotLeadingError
 from webhook.rings import Ring
 
@@ -32,7 +33,7 @@ class Keys:
         check: float,
         allowed: Callable[[], bool],
         metrics: Metrics,
-        tell: Callable[[Ring, Sequence[Member], str, str, str], None],
+        tell: Tell,
     ) -> None:
         self._client = client
         self._check = check
@@ -55,7 +56,7 @@ class Keys:
             if not m.gone and m.key_secret == ring.key_secret_in(m.namespace):
                 users[m.namespace].append(m)
         if not users:
-            self._forget(ring)
+            self.forget(ring)
             return None, None
         now = time.monotonic()
         revision = service.key_revision(found) if found else None
@@ -148,7 +149,8 @@ class Keys:
         self._metrics.keys_missing.set(len(self._missing))
         self._tell(place[0], users, "Warning", "RingKeyMissing", note[:1].upper() + note[1:] + ".")
 
-    def _forget(self, ring: Ring) -> None:
+    def forget(self, ring: Ring) -> None:
+        """Nobody takes the ring's key from us any more."""
         self._looked = {place: at for place, at in self._looked.items() if place[0] != ring}
         self._missing = {place for place in self._missing if place[0] != ring}
         self._metrics.keys_missing.set(len(self._missing))

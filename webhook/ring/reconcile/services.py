@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from webhook.kube.client import ApiError, Client
-from webhook.kube.events import Recorder
+from webhook.kube.events import Kind, Recorder
 from webhook.ring import service
 from webhook.ring.metrics import Metrics, Result
 from webhook.ring.pods import Owner
@@ -135,20 +135,20 @@ class Services:
         )
         self._say(found[0], "Warning", "ForeignService", note)
         for owner in owners:
-            self._events.event(_regarding(owner, ring.namespace), "Warning", "ForeignService", note)
+            self._events.event(owner.reference(ring.namespace), "Warning", "ForeignService", note)
         return FOREIGN_SECONDS
 
     def _not_foreign(self, ring: Ring) -> None:
         self._foreign.discard(ring)
         self._metrics.foreign.set(len(self._foreign))
 
-    def _say(self, found: Mapping[str, Any] | None, kind: Any, reason: str, note: str) -> None:
+    def _say(self, found: Mapping[str, Any] | None, kind: Kind, reason: str, note: str) -> None:
         if found:
             metadata = found["metadata"]
             about = {"apiVersion": "v1", "kind": "Service"} | {k: metadata[k] for k in ("namespace", "name", "uid")}
             self._events.event(about, kind, reason, note)
 
-    def say(self, ring: Ring, kind: Any, reason: str, note: str) -> None:
+    def say(self, ring: Ring, kind: Kind, reason: str, note: str) -> None:
         """An event about the ring, on its Service; nothing while that is not there."""
         self._say(self.of(ring), kind, reason, note)
 
@@ -170,16 +170,6 @@ class Services:
 def namespace_goes(error: ApiError) -> bool:
     """Whether a write was refused because its namespace is being deleted, or is not there: nothing to be done."""
     return "NamespaceTerminating" in error.causes or (error.status == 404 and "namespaces" in error.message)
-
-
-def _regarding(owner: Owner, namespace: str) -> dict[str, str]:
-    return {
-        "apiVersion": owner.api_version,
-        "kind": owner.kind,
-        "namespace": namespace,
-        "name": owner.name,
-        "uid": owner.uid,
-    }
 
 
 def _collection(ring: Ring) -> str:
