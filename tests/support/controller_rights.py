@@ -25,7 +25,7 @@ SHARED_RINGS, WATCH_SECRETS = "controller-shared-rings.yaml", "controller-secret
 PLAIN = (RIGHTS, FENCE)
 NAMESPACE, ACCOUNT = "habitat-webhook", "habitat-webhook-controller"
 
-_CLUSTER_SCOPED = (
+CLUSTER_SCOPED = (
     "ClusterRole",
     "ClusterRoleBinding",
     "ValidatingAdmissionPolicy",
@@ -51,7 +51,7 @@ def moved(documents: Sequence[Document], namespace: str, suffix: str) -> list[Do
         kind, spec = document["kind"], document.get("spec", {})
         if kind == "Namespace":
             continue
-        if kind in _CLUSTER_SCOPED:
+        if kind in CLUSTER_SCOPED:
             document["metadata"]["name"] += suffix
         else:
             document["metadata"]["namespace"] = namespace
@@ -98,19 +98,20 @@ def installed(cluster: Cluster, *files: str) -> Iterator[Installed]:
     with cluster.namespace() as namespace:
         documents = moved(shipped(*(files or PLAIN)), namespace, f"-{namespace}")
         try:
-            yield _apply(Installed(cluster, namespace, documents))
+            yield applied(Installed(cluster, namespace, documents))
         finally:
             for document in documents:
-                if document["kind"] in _CLUSTER_SCOPED:
+                if document["kind"] in CLUSTER_SCOPED:
                     cluster.kubectl("delete", document["kind"], document["metadata"]["name"], "--ignore-not-found")
 
 
 def installed_as_shipped(cluster: Cluster, *files: str) -> Installed:
     """The same files unchanged, in force when this returns: for a cluster of the test's own, since they stay."""
-    return _apply(Installed(cluster, NAMESPACE, shipped(*(files or PLAIN))))
+    return applied(Installed(cluster, NAMESPACE, shipped(*(files or PLAIN))))
 
 
-def _apply(made: Installed) -> Installed:
+def applied(made: Installed) -> Installed:
+    """The same, applied and in force. The cluster may be somebody else's: nothing but kubectl is used."""
     made.cluster.apply("---\n".join(yaml.safe_dump(d) for d in made.documents))
     for role in made.roles:
         made.cluster.wait(f"{role['metadata']['name']} to be granted", partial(_granted, made, role))
@@ -132,9 +133,10 @@ def _granted(made: Installed, role: Document) -> bool:
         "name": rule.get("resourceNames", [""])[0],
         "namespace": role["metadata"].get("namespace", ""),
     }
-    body = {"spec": {"user": made.user, "resourceAttributes": asked}}
-    status, answer = made.cluster.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body)
-    return status == 201 and bool(answer["status"]["allowed"])
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
+    spec = {"user": made.user, "resourceAttributes": asked}
+    answer = made.cluster.kubectl("create", "-f", "-", "-o", "json", input=json.dumps(review | {"spec": spec}))
+    return bool(json.loads(answer)["status"]["allowed"])
 
 
 # Each is refused by the fence when nobody else minds.

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from webhook.cli.errors import Failure
+from webhook.cli.inject import shared_rings_value
 from webhook.kube.errors import NO_ANSWER, ApiError, ConfigError
 from webhook.log import Log
 from webhook.ring import service
 from webhook.ring.diagnosis import build, doubtful, managed_keys
 from webhook.ring.pods import SELECTOR, Member, member
 from webhook.ring.report import Report, Scope
-from webhook.rings import Ring, shared_rings
+from webhook.rings import Ring
 from webhook.settings import SettingError, check_namespace
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def place_options(command: Command) -> Command:
             "--shared-rings",
             "shared",
             default=None,
-            callback=_shared_rings,
+            callback=shared_rings_value,
             metavar="LIST",
             help="Rings that pods of other namespaces may join, as the installation has them: name.namespace of each, "
             "with commas between. Without this option it is not judged who may join.",
@@ -100,13 +101,6 @@ def _namespace(_context: click.Context, _option: click.Parameter, name: str) -> 
     except SettingError as error:
         raise click.BadParameter(str(error)) from None
     return name
-
-
-def _shared_rings(_context: click.Context, _option: click.Parameter, text: str | None) -> frozenset[str] | None:
-    try:
-        return None if text is None else shared_rings(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 class Cluster:
@@ -165,11 +159,12 @@ class Cluster:
         at, known = self._secrets.get((namespace, name), (float("-inf"), None))
         if time.monotonic() - at < SECRETS_SECONDS:
             return known
-        known = True
         try:
             self.client.get(f"/api/v1/namespaces/{namespace}/secrets/{name}", metadata_only=True)
+            known = True
         except ApiError as error:
-            known = False if error.status == 404 else None
+            # Whatever else it is, it says nothing, and what was known goes on to be.
+            known = {404: False, 403: None}.get(error.status, known)
         self._secrets[namespace, name] = time.monotonic(), known
         return known
 

@@ -10,7 +10,13 @@ from webhook.cli.options import settings_of, settings_options
 from webhook.ring.settings import ControllerSettings
 
 
-@click.command()
+_EPILOG = """\b
+Example, from a workstation, with the rights of the current context:
+  habitat-webhook controller --namespace=habitat-webhook --metrics-listen=127.0.0.1:0
+"""
+
+
+@click.command(epilog=_EPILOG)
 @settings_options(ControllerSettings)
 def controller(**values: Any) -> None:
     """Give the Supervisors of every ring their peers, keys and configuration, until SIGTERM.

@@ -182,9 +182,10 @@ def as_svg(rings: Sequence[RingStatus]) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="ui-monospace, monospace" font-size="12">',
             "<title>Habitat rings: who has been told of whom</title>",
-            '<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" '
-            'orient="auto">',
-            f'<path d="M0 0 8 4 0 8z" fill="{_INK}"/></marker></defs>',
+            "<defs>",
+            '<marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">',
+            f'<path d="M0 0 8 4 0 8z" fill="{_INK}"/></marker>',
+            "</defs>",
             '<rect width="100%" height="100%" fill="#ffffff"/>',
             *body,
             *_legend(y + _TITLE / 2),
@@ -199,8 +200,8 @@ def _places(count: int) -> list[_Place]:
         return [_Place(0.0, 0.0, 0.0)]
     step = math.tau / max(1, count)
     few = count <= _FEW
-    # Level labels on one side are closest at the top: those of the first and the second dot.
-    gap = math.cos(step / 2) - math.cos(step * 3 / 2)
+    # Level labels on one side are closest at the top, or where an odd number has one at the very bottom.
+    gap = min(math.cos(step / 2) - math.cos(step * 3 / 2), 1 - math.cos(step) if count % 2 else 2.0)
     circle = max(40.0, _LINE / gap if few and gap > 0 else count * _LINE / math.tau)
     places = []
     for number in range(count):

@@ -32,7 +32,7 @@ _ASSUMED = Situation().namespace
 _NAMESPACE_ASSUMED = f"no namespace is named, so {_ASSUMED} is assumed; give -n NAME when it is another"
 
 
-def _shared_rings(_context: click.Context, _option: click.Parameter, text: str | None) -> frozenset[str] | None:
+def shared_rings_value(_context: click.Context, _option: click.Parameter, text: str | None) -> frozenset[str] | None:
     """The option's value, None when it is not given: what the installation shares is not known then."""
     try:
         return None if text is None else shared_rings(text)
@@ -53,7 +53,7 @@ def _shared_rings(_context: click.Context, _option: click.Parameter, text: str |
     "--shared-rings",
     "shared",
     default=None,
-    callback=_shared_rings,
+    callback=shared_rings_value,
     metavar="LIST",
     help="Rings that pods of other namespaces may join, as the webhook is configured: name.namespace of each, with "
     'commas between, "" for none. Without this option any is taken, with a warning.',

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import shutil
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -39,7 +41,8 @@ _FIRST_PICTURE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.2
 """Changes come in crowds; so long they are gathered."""
 
-_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+_CLEAR = "\x1b[H\x1b[2J"
+"""Without the lines that the terminal has scrolled away: they are the user's."""
 
 
 @click.command(cls=Command, epilog=_EPILOG)
@@ -68,7 +71,7 @@ def status(output: str, *, watch: bool, **place: Any) -> None:
             click.get_current_context().exit(EXIT_WRONG)
 
 
-def _follow(cluster: Cluster, output: str) -> None:
+def _follow(cluster: Cluster, output: str) -> NoReturn:
     following = Following(cluster)
     screen = _Screen(cluster, following, output)
     try:
@@ -123,18 +126,26 @@ class _Screen:
         lines = text.split("\n")
         if trouble:
             lines.insert(0, style.paint(_stale(trouble), "red"))
-        height = shutil.get_terminal_size().lines - 1
-        if len(lines) > height > 1:
-            hidden = len(lines) - height + 1
-            lines = [*lines[: height - 1], f"… {hidden} more lines: make the window larger, or ask without -w"]
+        lines = _fitting(lines)
         drawn = "\n".join(lines)
         if drawn != self._drawn:
             _write(_CLEAR + drawn)
             self._drawn = drawn
 
 
+def _fitting(lines: list[str]) -> list[str]:
+    """As many of the lines as the terminal can show, and how many it cannot."""
+    width, height = shutil.get_terminal_size()
+    rows = [max(1, math.ceil(len(click.unstyle(line)) / max(1, width))) for line in lines]
+    if sum(rows) < height:
+        return lines
+    # Two rows are for the line that says so, and for the cursor.
+    shown = sum(1 for total in itertools.accumulate(rows) if total <= height - 2)
+    return [*lines[:shown], f"… {len(lines) - shown} more lines: make the window larger, or ask without -w"]
+
+
 def _stale(trouble: str) -> str:
-    return f"the API server does not answer, and this is what was known before: {trouble}"
+    return f"the cluster cannot be watched now, and this is what was known before: {trouble}"
 
 
 def _text(report: Report, output: str, style: Style) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from webhook.kube.client import ApiError, Client
+from webhook.kube.client import Client
 from webhook.kube.election import Election
 from webhook.kube.events import Kind, Recorder
 from webhook.kube.informer import Informer
@@ -22,7 +22,7 @@ from webhook.ring.index import Index
 from webhook.ring.membership import seeded
 from webhook.ring.metrics import Metrics
 from webhook.ring.pods import SELECTOR, Member, member
-from webhook.ring.reconcile import IncompleteError, Reconciler
+from webhook.ring.reconcile import Reconciler
 from webhook.ring.reconcile.configs import Configs, Version
 from webhook.ring.reconcile.keys import Keys
 from webhook.ring.reconcile.peers import Peers
@@ -95,7 +95,7 @@ class Controller:
             metrics=metrics,
             events=self._events,
         )
-        self._peers = Peers(self._writer, self._index, metrics)
+        self._peers = Peers(self._writer, self._index, metrics, log)
         self._reconciler = Reconciler(
             self._index,
             peers=self._peers,
@@ -236,24 +236,26 @@ class Controller:
 
     def _look(self, ring: Ring) -> None:
         try:
-            again = self._reconciler.look(ring)
+            outcome = self._reconciler.look(ring)
         except NotLeadingError:
             return
-        except IncompleteError:
-            self._queue.retry(ring)
-        except ApiError as error:
-            self.metrics.failures.inc()
-            delay = self._queue.retry(ring)
-            self._queue.add_after(ring, max(delay, error.retry_after))
-            self._log("warning", "ring not reconciled", ring=str(ring), again_in=round(delay, 2), error=str(error))
         except Exception as error:  # noqa: BLE001 -- one ring's trouble must not end the worker of all
             self.metrics.failures.inc()
             delay = self._queue.retry(ring)
             self._log("error", "ring not reconciled", ring=str(ring), again_in=round(delay, 2), exception=trace(error))
+            return
+        if outcome.error is not None:
+            self.metrics.failures.inc()
+            delay = self._queue.retry(ring)
+            said = str(outcome.error)
+            self._log("warning", "ring not reconciled", ring=str(ring), again_in=round(delay, 2), error=said)
+        elif not outcome.well:
+            self._queue.retry(ring)
         else:
             self._queue.forget(ring)
-            if again is not None:
-                self._queue.add_after(ring, again)
+        # Also after an error: what went well has its own times.
+        if outcome.again is not None:
+            self._queue.add_after(ring, outcome.again)
 
     # -- numbers ------------------------------------------------------------------------------------------------------
     def _count(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhook.ring import keys, service
-from webhook.ring.findings import Code, Finding, listed
+from webhook.ring.findings import Code, Finding, clauses, listed
 from webhook.ring.graph import draw
 from webhook.ring.pods import Member
 from webhook.ring.report import (
@@ -108,7 +108,7 @@ class _Ring:
         self.present = [m for m in members if m.injected and not m.gone]
         self.graph = draw(m for m in members if takes_part(m))
         self.owners = {m.address: m for m in self.graph.nodes}
-        self.first = min(self.graph.nodes, key=lambda m: (m.created, m.uid), default=None)
+        self.first = self._first()
         self.object = (known.services or {}).get(ring)
         self.service = self._service()
         self.keys = self._keys()
@@ -139,6 +139,13 @@ class _Ring:
     def _pod(self, m: Member) -> PodStatus:
         peers = tuple(Peer(a, m if a == m.address else self.owners.get(a)) for a in m.peers or ())
         return PodStatus(m, _state(m, waits=self._waits(m)), self._seeded(m), peers)
+
+    def _first(self) -> Member | None:
+        """The oldest, unless others live and none of them has been told of it."""
+        nodes = self.graph.nodes
+        oldest = min(nodes, key=lambda m: (m.created, m.uid), default=None)
+        known = len(nodes) == 1 or any(other is oldest for others in self.graph.told.values() for other in others)
+        return oldest if known else None
 
     def _waits(self, m: Member) -> bool:
         return (m.namespace, m.key_secret) in self.missing and m.running_since is None
@@ -188,30 +195,30 @@ class _Ring:
             yield self.finding(Code.ISLANDS, f"{len(joined)} groups that do not name each other: {groups}", lone)
 
     def _strangers(self) -> Iterable[Finding]:
-        """Addresses that no live pod of this ring has."""
-        dead: list[tuple[Member, str]] = []
-        foreign: list[tuple[Member, str]] = []
+        """Addresses that no live pod of this ring has, and who names them."""
+        named: dict[str, list[Member]] = defaultdict(list)
         for m in self.graph.nodes:
             for address in self.graph.strangers.get(m.uid, ()):
-                (foreign if address in self.known.holders else dead).append((m, address))
+                named[address].append(m)
+        holders = self.known.holders
+        foreign = {a: f"which is {full_name(holders[a])} of the ring {holders[a].ring}" for a in named if a in holders}
         if foreign:
-            said = [f"{self.name(m)} names {a}, {self._holder(self.known.holders[a])}" for m, a in foreign]
-            yield self.finding(Code.FOREIGN_PEER, listed(said), dict.fromkeys(m for m, _ in foreign))
+            yield self._named(Code.FOREIGN_PEER, foreign, named)
+        dead = {a: self._whose(a) for a in named if a not in holders}
         if dead and not self.in_part:
-            former = {m.address: m for m in self.members if m.address and not m.live}
-            by_hand = {m.address: m for m in self.members if m.live and not takes_part(m)}
-            said = []
-            for m, address in dead:
-                why = "which no live pod of the ring has"
-                if address in by_hand:
-                    why = f"{self.name(by_hand[address])}, which is no peer for it"
-                elif address in former:
-                    why = f"{self.name(former[address])}, which is going"
-                said.append(f"{self.name(m)} names {address}, {why}")
-            yield self.finding(Code.DEAD_PEER, listed(said), dict.fromkeys(m for m, _ in dead))
+            yield self._named(Code.DEAD_PEER, dead, named)
 
-    def _holder(self, member: Member) -> str:
-        return f"{full_name(member)} of the ring {member.ring}"
+    def _whose(self, address: str) -> str:
+        for m in self.members:
+            if m.address == address and not m.live:
+                return f"which is {self.name(m)}, a pod that is going"
+            if m.address == address and not takes_part(m):
+                return f"which is {self.name(m)}, no member"
+        return "which no live pod of the ring has"
+
+    def _named(self, code: Code, whose: Mapping[str, str], named: Mapping[str, Sequence[Member]]) -> Finding:
+        said = [f"{address}, {text}, is named by {self._names(named[address])}" for address, text in whose.items()]
+        return self.finding(code, clauses(said), dict.fromkeys(m for address in whose for m in named[address]))
 
     # the Service
 
@@ -324,11 +331,11 @@ def _outside(members: Sequence[Member], scope: Scope) -> Iterable[Finding]:
     refused = [m for m in present if scope.refuses(m)]
     if refused:
         said = [f"{full_name(m)} names the ring {m.label}" for m in refused]
-        yield Finding(Code.NOT_SHARED, f"{listed(said)}, not shared with its namespace", tuple(map(full_name, refused)))
+        yield Finding(Code.NOT_SHARED, f"not shared: {clauses(said)}", tuple(map(full_name, refused)))
     nameless = [m for m in present if m.label and m.ring is None]
     if nameless:
         said = [f"{full_name(m)} has habitat.sh/ring={m.label}" for m in nameless]
-        yield Finding(Code.NOT_A_RING, f"{listed(said)}, which is no ring's name", tuple(map(full_name, nameless)))
+        yield Finding(Code.NOT_A_RING, f"no ring's name: {clauses(said)}", tuple(map(full_name, nameless)))
     unlabelled = [m for m in present if m.injected and m.managed and not m.label]
     if unlabelled:
         names = tuple(map(full_name, unlabelled))

@@ -198,3 +198,9 @@ def listed(names: Sequence[str]) -> str:
         return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def clauses(sentences: Sequence[str]) -> str:
+    """The same for what has commas of its own: "a; b; c; and 4 more"."""
+    more = [f"and {len(sentences) - _NAMED} more"] if len(sentences) > _NAMED else []
+    return "; ".join([*sentences[:_NAMED], *more])

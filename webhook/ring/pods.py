@@ -130,7 +130,8 @@ def member(pod: Mapping[str, Any]) -> Member:
         started=started,
         ready=any(c.get("type") == "Ready" and c.get("status") == "True" for c in sequence(status, "conditions")),
         node=sys.intern(str(spec.get("nodeName") or "")),
-        peers=None if peers is None else tuple(line for line in str(peers).split("\n") if line),
+        # Blank lines stay: joined again it is the very text, which a write compares with, and they must be mended.
+        peers=None if peers is None else tuple(str(peers).split("\n")) if peers else (),
         since=_written(metadata),
         generation=annotations.get(CONFIG_GENERATION),
         config_map=str(mapping(config, "configMap").get("name") or ""),

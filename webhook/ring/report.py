@@ -26,8 +26,10 @@ class State(Enum):
 
 
 class Seeded(Enum):
-    """Whether a Supervisor has been told of a live peer. FIRST: it has not, and is the first of its ring. UNKNOWN: its
-    peers may be in namespaces that are not looked at. NONE: it gets no list (another discovery, or not live).
+    """Whether a Supervisor has been told of a live peer.
+
+    FIRST: it has not, and is the oldest of its ring, alone there or known to others. UNKNOWN: its peers may be in
+    namespaces that are not looked at. NONE: it gets no list (another discovery, or not live).
     """
 
     YES = "yes"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from webhook.kube.client import ApiError
 from webhook.kube.events import Recorder
@@ -13,31 +14,25 @@ from webhook.ring.reconcile.configs import Configs
 from webhook.ring.reconcile.keys import Keys
 from webhook.ring.reconcile.peers import Peers
 from webhook.ring.reconcile.services import Services, namespace_goes
+from webhook.ring.reconcile.steps import Steps
 from webhook.ring.reconcile.tell import tell_owners
 from webhook.rings import Ring
 
 
-class IncompleteError(Exception):
-    """Something could not be done; look at the ring again, later each time."""
-
-
-class _Steps:
-    """Steps of one look, each carried out though another has failed: pods wait for their peers, whatever a quota says
-    about Secrets.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a look. again: seconds until the ring has to be looked at though nothing happens, None for never.
+    error: the first thing that could not be done; it comes again, later each time. well: all pods were written.
     """
 
-    def __init__(self) -> None:
-        self.times: list[float] = []
-        self.errors: list[ApiError] = []
+    again: float | None
+    error: ApiError | None
+    well: bool
 
-    def run(self, step: Callable[[], float | None]) -> None:
-        try:
-            again = step()
-        except ApiError as error:
-            self.errors.append(error)
-        else:
-            if again is not None:
-                self.times.append(again)
+
+GOING_SECONDS = 5.0
+"""After which a ring is looked at again whose namespace is being deleted, and takes its pods with it, or is not there
+yet: a shared one may be named before it is made."""
 
 
 class Reconciler:
@@ -66,15 +61,14 @@ class Reconciler:
         """Leadership begins."""
         self._configs.begin()
 
-    def look(self, ring: Ring) -> float | None:
-        """Have the ring as it should be; seconds until it has to be looked at though nothing happens, None for never.
+    def look(self, ring: Ring) -> Outcome:
+        """Have the ring as it should be. ring: with the name "" the pods of a namespace that are in no ring of ours.
 
-        ring: with the name "" the pods of a namespace that are in no ring of ours.
-        Raises IncompleteError, ApiError, NotLeadingError.
+        Raises NotLeadingError.
         """
         members = [m for m in self._index.members(ring) if m.injected]
         present = [m for m in members if not m.gone]
-        steps = _Steps()
+        steps = Steps()
         wanted: dict[str, str] = {}
         steps.run(lambda: wanted.update(self._configs.wanted(present)))
         well = True
@@ -92,26 +86,18 @@ class Reconciler:
             steps.run(lambda: self._services.empty(ring))
         steps.run(lambda: self._configs.look(ring, present, wanted))
         missed = [e for e in steps.errors if not namespace_goes(e)]
-        if missed:
-            raise missed[0]
-        if steps.errors:
-            self._log("debug", "namespace is going", ring=str(ring), error=str(steps.errors[0]))
-        if not well:
-            raise IncompleteError
-        return min(steps.times, default=None)
+        if steps.errors and not missed:
+            self._log("debug", "no such namespace, or not for long", ring=str(ring), error=str(steps.errors[0]))
+            steps.times.append(GOING_SECONDS)
+        return Outcome(min(steps.times, default=None), next(iter(missed), None), well)
 
-    def _guard(self, ring: Ring, present: Sequence[Member], steps: _Steps) -> None:
+    def _guard(self, ring: Ring, present: Sequence[Member], steps: Steps) -> None:
         """The key and the Service, which remembers that there is a key."""
-        revision: str | None = None
-
-        def key() -> float | None:
-            nonlocal revision
-            revision, again = self._keys.look(ring, present, self._services.of(ring))
-            return again
-
-        steps.run(key)
+        revision = self._keys.look(ring, present, self._services.of(ring), steps)
         owners = sorted({m.owner for m in present if m.namespace == ring.namespace}, key=lambda o: (o.kind, o.name))
         steps.run(lambda: self._services.needed(ring, owners, revision))
+        if revision:  # only now there is a Service to say it on
+            self._keys.tell_made(ring, present, revision)
 
     def _refused(self, members: Sequence[Member]) -> None:
         """Say to the owners of pods that name a ring of another namespace why they are not in it."""

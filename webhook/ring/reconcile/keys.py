@@ -10,12 +10,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from webhook.kube.client import ApiError, Client
 from webhook.ring import keys, service
 from webhook.ring.metrics import Metrics, Result
 from webhook.ring.pods import Member
+from webhook.ring.reconcile.steps import Steps
 from webhook.ring.reconcile.tell import Tell
 from webhook.ring.reconcile.writes import NotLeadingError
 from webhook.rings import Ring
@@ -43,52 +45,59 @@ class Keys:
         self._looked: dict[tuple[Ring, str], float] = {}  # ring and namespace -> when its Secret was last looked for
         self._missing: set[tuple[Ring, str]] = set()
 
-    def look(
-        self, ring: Ring, members: Sequence[Member], found: Mapping[str, Any] | None
-    ) -> tuple[str | None, float | None]:
-        """Have every namespace with a member that takes a managed key have it.
+    def look(self, ring: Ring, members: Sequence[Member], found: Mapping[str, Any] | None, steps: Steps) -> str | None:
+        """Have every namespace with a member that takes a managed key have it, each a step of its own.
 
-        found: the ring's Service. Returns the revision to note on the Service (None: nothing new), and the seconds
-        until this has to be looked at again. Raises ApiError, NotLeadingError.
+        found: the ring's Service. Returns the revision of a key that was made just now, to note on the Service, None
+        for no new one. Raises NotLeadingError.
         """
+        users = self._users(ring, members)
+        if not users:
+            self.forget(ring)
+            return None
+        now, made = time.monotonic(), list[str]()
+        revision = service.key_revision(found) if found else None
+        everybody = [m for pods in users.values() for m in pods]
+        if self._due(ring, ring.namespace, now):
+            steps.run(lambda: self._own(ring, revision, everybody, made))
+        for namespace, pods in users.items():
+            if namespace != ring.namespace and self._due(ring, namespace, now):
+                steps.run(partial(self._copy, ring, namespace, pods))
+        steps.times.append(self._check)
+        return next(iter(made), None)
+
+    def tell_made(self, ring: Ring, members: Sequence[Member], revision: str) -> None:
+        """Say that the ring has a key now."""
+        users = [m for pods in self._users(ring, members).values() for m in pods]
+        self._tell(ring, users, "Normal", "RingKeyCreated", f"The ring {ring} has got its key {revision}.")
+
+    def _users(self, ring: Ring, members: Sequence[Member]) -> dict[str, list[Member]]:
+        """Who takes the key from us, by namespace."""
         users: dict[str, list[Member]] = defaultdict(list)
         for m in members:
             if not m.gone and m.key_secret == ring.key_secret_in(m.namespace):
                 users[m.namespace].append(m)
-        if not users:
-            self.forget(ring)
-            return None, None
-        now = time.monotonic()
-        revision = service.key_revision(found) if found else None
-        everybody = [m for pods in users.values() for m in pods]
-        made = self._own(ring, revision, everybody) if self._due(ring, ring.namespace, now) else None
-        for namespace, pods in users.items():
-            if namespace != ring.namespace and self._due(ring, namespace, now):
-                self._copy(ring, namespace, pods)
-        return made, self._check
+        return users
 
     def _due(self, ring: Ring, namespace: str, now: float) -> bool:
         return now - self._looked.get((ring, namespace), -self._check) >= self._check
 
-    def _own(self, ring: Ring, revision: str | None, users: Sequence[Member]) -> str | None:
-        """The key itself, in the ring's own namespace; the revision when it was made just now."""
+    def _own(self, ring: Ring, revision: str | None, users: Sequence[Member], made: list[str]) -> None:
+        """The key itself, in the ring's own namespace; the revision goes into `made` when it was made just now."""
         place, started = (ring, ring.namespace), any(m.started for m in users)
         if revision or started:
             exists = self._exists(ring, ring.namespace)
             standing = keys.judge(exists=exists, revision_known=revision, started=started)
             if standing is keys.Standing.LOST:
                 self._lost(place, users, keys.lost(ring, ring.namespace, revision))
-                return None
+                return
             if standing is keys.Standing.PRESENT:
                 self._found(place)
-                return None
+                return
         key = keys.new_key(ring, datetime.now(UTC), secrets.token_bytes(keys.KEY_BYTES))
-        made = self._create(ring.namespace, keys.secret(ring, ring.namespace, key))
+        if self._create(ring.namespace, keys.secret(ring, ring.namespace, key)):
+            made.append(key.revision)
         self._found(place)
-        if not made:
-            return None
-        self._tell(ring, users, "Normal", "RingKeyCreated", f"The ring {ring} has got its key {key.revision}.")
-        return key.revision
 
     def _copy(self, ring: Ring, namespace: str, users: Sequence[Member]) -> None:
         """The key for the pods of another namespace. A copy that differs is reported and left as it is."""
@@ -99,7 +108,12 @@ class Keys:
         if source is None:
             return  # told of already
         if copy is None:
-            self._create(namespace, keys.copy_of(source, ring, namespace))
+            try:
+                wanted = keys.copy_of(source, ring, namespace)
+            except ValueError as error:  # it quotes nothing
+                self._lost(place, users, f"the ring {ring} has no key that could be copied: {error}")
+                return
+            self._create(namespace, wanted)
         elif not keys.same(source, copy):
             self._lost(
                 place,

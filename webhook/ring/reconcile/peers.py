@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from webhook.log import Log
 from webhook.ring import membership
 from webhook.ring.index import Index
 from webhook.ring.metrics import Metrics
@@ -16,10 +17,13 @@ from webhook.ring.reconcile.writes import Change, Writer, Written
 class Peers:
     """Keeps the lists of a ring's members right."""
 
-    def __init__(self, writer: Writer, index: Index, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, writer: Writer, index: Index, metrics: Metrics, log: Log, clock: Callable[[], float] = time.time
+    ) -> None:
         self._writer = writer
         self._index = index
         self._metrics = metrics
+        self._log = log
         self._clock = clock
         self._lock = threading.Lock()
         self._seen: dict[str, float] = {}  # uid -> when its address came up, until its first list is written
@@ -50,6 +54,9 @@ class Peers:
             Change(m, lists[m.uid], wanted.get(m.uid) if m.generation is None else None) for m in live if m.uid in lists
         ]
         results = self._writer.write(changes, self._written)
+        written = sum(w.result == "ok" for w in results)
+        if written:
+            self._log("info", "peers written", ring=str(live[0].ring), lists=written, members=len(live))
         return all(w.result in ("ok", "gone") for w in results)
 
     def _written(self, written: Written) -> None:
