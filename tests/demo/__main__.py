@@ -22,17 +22,20 @@ from tests.controlplane.cluster import ClusterError
 from tests.controlplane.processes import ProcessError
 from tests.controlplane.progress import Progress
 from tests.controlplane.toolchain import ToolchainError
-from tests.demo import page, story
+from tests.demo import page, scene, story
+from tests.demo.control import Controller, installation, remove
 from tests.demo.place import Place, PlaceError, existing, own_control_plane
 from tests.demo.server import HABITAT_WEBHOOK, Webhook
 from tests.demo.terminal import paint, say, step
+from tests.support.controller_rights import applied
 from tests.support.webhook_config import registration
 from webhook.decide import Reason
+from webhook.kube.errors import ConfigError
 
 T = TypeVar("T")
 WAIT_SECONDS = 120
 EXPECTED_ERRORS = (
-    BuildError, ClusterError, KubectlError, PlaceError, ProcessError, ToolchainError, WaitError,
+    BuildError, ClusterError, ConfigError, KubectlError, PlaceError, ProcessError, ToolchainError, WaitError,
 )  # fmt: skip
 
 
@@ -62,35 +65,39 @@ def main() -> int:
 def _show(place: Place, directory: Path, *, once: bool) -> int:
     version = json.loads(place.cluster.kubectl("get", "--raw", "/version"))["gitVersion"]
     step(f"Kubernetes {version} at {place.cluster.url}")
-    webhook = Webhook(directory, place.address)
+    webhook = Webhook(directory, place.address, f"--shared-rings={story.SHARED}")
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(webhook.stop)
         with Progress("starting the webhook") as progress:
             webhook.start(progress.tick)
         step(f"webhook: {webhook.url}")
         _register(place, webhook, cleanup)
+        controller = _controller(place, directory, cleanup)
+        wrong = scene.play(place.cluster)
         found = _apply(place)
         refused = _mistakes(place)
         story.observe(place.cluster, found, webhook.reviews())
-        wrong = story.failures(found, wait_ready=place.own) + story.unsaid(refused[0])
+        wrong += story.failures(found, wait_ready=place.own) + story.unsaid(refused[0])
         good = [w for w in found if w.reason is Reason.INJECTED]
         others = [w for w in found if w.pods and w.reason is not Reason.INJECTED]
         if good:
             page.injected(good, simulated=place.own)
         page.skipped(others)
         page.refused(*refused)
+        wrong += scene.rings_now(place.cluster, found)
         page.counted(webhook.counts(), found)
+        page.kept(*controller.counts())
+        wrong += controller.complaints()
         page.verdict(wrong)
         if not once:
-            _play(place, webhook)
+            _play(place, webhook, controller)
         return 1 if wrong else 0
 
 
 def _register(place: Place, webhook: Webhook, cleanup: contextlib.ExitStack) -> None:
     """Namespaces first, then the configuration; then wait until the API server acts on it, which takes it a moment."""
     cluster = place.cluster
-    for path in story.manifests()[0]:
-        cluster.kubectl("apply", "-f", str(path))
+    cluster.apply(story.namespaces())
     name = "habitat-webhook" if place.own else "habitat-webhook-demo"
     namespaces = () if place.own else story.NAMESPACES
     configuration = registration(webhook.url, webhook.ca, name=name, namespaces=namespaces)
@@ -107,15 +114,31 @@ def _register(place: Place, webhook: Webhook, cleanup: contextlib.ExitStack) -> 
     step(f"registered: MutatingWebhookConfiguration {name}, from deploy/webhook.yaml")
 
 
+def _controller(place: Place, directory: Path, cleanup: contextlib.ExitStack) -> Controller:
+    """Its rights and its fence in force, then the process."""
+    made = installation(place)
+    if not place.own:
+        place.cluster.kubectl("create", "namespace", made.namespace)
+        cleanup.callback(remove, made)
+    applied(made)
+    controller = Controller(made, directory)
+    cleanup.callback(controller.stop)
+    controller.wait_leading()
+    where = "" if place.own else ", writing in the demo's namespaces only"
+    step(f"controller: with the rights of deploy/controller.yaml and no others, behind deploy/fence.yaml{where}")
+    return controller
+
+
 def _apply(place: Place) -> list[story.Workload]:
-    cluster, paths = place.cluster, story.manifests()[1]
+    cluster, (rings, others) = place.cluster, story.manifests()
     if place.own:
         cluster.kubectl("apply", "-f", str(story.SCENES / "volume.yaml"))
-    with Progress("applying the examples") as progress:
-        for path in paths:
+    say()
+    with Progress("applying the other examples") as progress:
+        for path in others:
             story.apply(cluster, path)
             progress.tick()
-    found = story.workloads(paths)
+    found = story.workloads([others[0], *rings, *others[1:]])
     step(f"applied: {len(found)} workloads of deploy/examples and tests/demo/scenes")
 
     def settled() -> bool:
@@ -150,21 +173,24 @@ def _wait(what: str, attempt: Callable[[], T | None]) -> T:
         return wait_for(what, ticking, seconds=WAIT_SECONDS)
 
 
-def _play(place: Place, webhook: Webhook) -> None:
+def _play(place: Place, webhook: Webhook, controller: Controller) -> None:
     kubectl = place.cluster.access.kubectl
     tools = [str(HABITAT_WEBHOOK.parent)]
     missing = shutil.which("kubectl") is None
     if missing:
         tools.append(str(kubectl.parent))
     page.play(str(place.cluster.kubeconfig), str(kubectl) if missing else "", ":".join(tools))
-    shown = len(webhook.reviews())
+    reviewed, done = len(webhook.reviews()), len(controller.lines())
     while True:
         time.sleep(0.5)
         webhook.process.check()
-        reviews = webhook.reviews()
-        for review in reviews[shown:]:
+        controller.check()
+        reviews, deeds = webhook.reviews(), controller.lines()
+        for review in reviews[reviewed:]:
             page.decision(review)
-        shown = len(reviews)
+        for line in deeds[done:]:
+            page.deed(line)
+        reviewed, done = len(reviews), len(deeds)
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.demo.added import PARTS, Lines, added, minus, short, usual
@@ -9,6 +10,59 @@ from tests.demo.story import Workload, ready
 from tests.demo.terminal import entry, heading, listed, paint, paragraph, quote, say, width
 
 _LABEL = "{:12}".format
+
+
+def forming(paths: Sequence[str], rings: Mapping[str, int]) -> None:
+    """What is going to be seen; `happened` follows."""
+    heading("Two rings form")
+    say()
+    paragraph(
+        f"{' and '.join(paths)} are applied now: plain Deployments in one namespace, whose annotations name the rings"
+        f" {' and '.join(rings)}. A Supervisor that starts knows nobody. The controller writes the addresses of up to"
+        " three others of its ring into the annotation habitat.sh/peers of each pod, which the pod has as a file. This"
+        " is what a watch of the pods shows, in seconds since kubectl apply began:"
+    )
+    say()
+
+
+def happened(at: float, ring: str, pod: str, text: str) -> None:
+    """at: seconds."""
+    entry(f"{at:6.2f} s  {ring:5}  {pod:28}", text)
+
+
+def formed(at: float | None, rings: Mapping[str, int], longest: float) -> None:
+    """at: seconds, None when it did not come to that. longest: seconds that a pod waited."""
+    if at is None:
+        return
+    each = " and ".join(f"{name} of {size} pods" for name, size in rings.items())
+    say()
+    paragraph(
+        f"After {at:.2f} s both rings are whole, {each}: every list names live others of its own ring, and the lists"
+        f" connect all of them. No pod that could be told of somebody waited longer than {longest * 1000:.0f} ms."
+    )
+
+
+def deleting(pod: str, address: str, named_by: Sequence[str]) -> None:
+    """A pod is deleted; `happened` follows."""
+    say()
+    paragraph(f"Now a pod goes, {address}, which is in the lists of {' and '.join(named_by)}:")
+    say()
+    say(f"  $ kubectl -n habitat-demo delete pod {pod}")
+
+
+def healed(clean: float | None, successor: str, whole: float | None, *, same_address: bool) -> None:
+    """Seconds until no list named a dead address, and until the ring was whole; None for what did not come.
+
+    same_address: the successor has got the address of the one that went.
+    """
+    if clean is None or whole is None:
+        return
+    again = " (with the same address, as it happens)" if same_address else ""
+    say()
+    paragraph(
+        f"After {clean:.2f} s no list named an address without a pod any more. After {whole:.2f} s {successor} was"
+        f" there in its place{again}, all three had been told, and the ring was whole again."
+    )
 
 
 def injected(found: list[Workload], *, simulated: bool) -> None:
@@ -26,7 +80,7 @@ def injected(found: list[Workload], *, simulated: bool) -> None:
         say()
         paragraph(
             "Be aware: no container really runs here, kwok plays the kubelet. The API server, its controllers and the"
-            " scheduler are real. Nobody writes habitat.sh/peers yet: the ring controller is still to come."
+            " scheduler are real, and so are the webhook and the ring controller."
         )
     for workload in found:
         _workload(workload)
@@ -111,12 +165,41 @@ def refused(pod_answer: str, complaint: dict[str, str], event: str | None) -> No
 
 def counted(reviews: dict[str, int], found: list[Workload]) -> None:
     """The counters of /metrics, and the workloads that do not appear in them."""
-    heading("The webhook's own count")
+    heading("Counted by webhook and controller")
     total = sum(reviews.values())
     each = ", ".join(f"{count} {reason}" for reason, count in sorted(reviews.items()) if count)
     never = [f"{w.namespace}/{w.name}" for w in found if not w.reviews]
     paragraph(f"{total} reviews: {each}. (A ReplicaSet whose pod is refused tries again and again.)")
     paragraph(f"None for {', '.join(never)}: deploy/webhook.yaml keeps them away.")
+
+
+def kept(rings: int, members: int, lists: int, mean: float) -> None:
+    """The controller's metrics. mean: seconds from a pod's address to its first list."""
+    paragraph(
+        f"The controller keeps {rings} rings with {members} members, has written {lists} lists, and took"
+        f" {mean * 1000:.0f} ms from a pod's address to its first list, on average."
+    )
+
+
+def keys(found: Mapping[str, str]) -> None:
+    """found: Secrets that the controller has made, each with a sentence about it."""
+    heading("The rings now")
+    say()
+    paragraph(
+        "Each ring has got its headless Service, and a key where ring-key: managed asks for one. The controller can"
+        " create these Secrets, and read none but the shared ring's, to copy it:"
+    )
+    say()
+    for secret, text in found.items():
+        entry(f"Secret {secret:50}", text)
+
+
+def rings(command: str) -> None:
+    """Before what `habitat-webhook status` prints itself."""
+    say()
+    paragraph("The command for whoever wants to know, with no more than the right to list pods and Services:")
+    say()
+    say(f"$ {command}")
 
 
 def verdict(wrong: list[str]) -> None:
@@ -125,6 +208,7 @@ def verdict(wrong: list[str]) -> None:
         say("  " + paint("✗ ", "red") + sentence)
     if not wrong:
         say("  " + paint("✓ ", "green") + "Every workload came out as it should.")
+        say("  " + paint("✓ ", "green") + "Two rings formed, one lost a pod and healed, and nothing is wrong with any.")
 
 
 def play(kubeconfig: str, kubectl: str, path: str) -> None:
@@ -133,16 +217,23 @@ def play(kubeconfig: str, kubectl: str, path: str) -> None:
     say(f"export KUBECONFIG={kubeconfig}")
     say(f"export PATH={path}:$PATH")
     say()
-    say("kubectl get pods -A")
-    say("kubectl -n habitat-demo get pod -l habitat.sh/ring=redis -o yaml")
-    say("kubectl -n habitat-demo run mine --image=core/redis:4.0.14 --annotations=habitat.sh/service=redis")
-    say("kubectl apply -f tests/demo/scenes/wrong-deployment.yaml; kubectl -n habitat-demo describe deployment wrong")
-    say("kubectl habitat annotations" + " " * 8 + paint("# every annotation", "dim"))
-    say("kubectl habitat inject -f deploy/examples/leader.yaml" + " " * 8 + paint("# the same, offline", "dim"))
+    for command, comment in (
+        ("kubectl habitat status -n habitat-demo -w", "the rings, live"),
+        ("kubectl -n habitat-demo scale deployment redis-leader --replicas=20", "and what they do"),
+        ("kubectl habitat ring graph -n habitat-demo -o svg redis >redis.svg", "who has been told of whom"),
+        ("kubectl -n habitat-demo get pod -l habitat.sh/ring=redis -o yaml", ""),
+        ("kubectl -n habitat-demo describe service habitat-ring-consul", "with its events"),
+        ("kubectl -n habitat-demo run mine --image=core/redis:4.0.14 --annotations=habitat.sh/service=redis", ""),
+        ("kubectl apply -f tests/demo/scenes/wrong-deployment.yaml", ""),
+        ("kubectl -n habitat-demo describe deployment wrong", "what its author is told"),
+        ("kubectl habitat annotations", "every annotation"),
+        ("kubectl habitat inject -f deploy/examples/leader.yaml", "the same, offline"),
+    ):
+        say(command + (" " * 4 + paint(f"# {comment}", "dim") if comment else ""))
     if kubectl:
         paragraph(f"\n(There is no kubectl on your PATH; the line above brings {kubectl}.)", "")
     say()
-    say("Ctrl-C ends it. Until then, the webhook's decisions:")
+    say("Ctrl-C ends it. Until then, the webhook's decisions and what the controller does:")
 
 
 def decision(review: dict[str, Any]) -> None:
@@ -153,3 +244,14 @@ def decision(review: dict[str, Any]) -> None:
     dry = " (dry run)" if review.get("dry_run") else ""
     who = f"{review['namespace']}/{review['owner']}"
     say(f"  {paint(what[0], what[1])} {who}: {review['reason']}{dry}  {detail}".rstrip())
+
+
+def deed(line: dict[str, Any]) -> None:
+    """A line of the controller's log."""
+    if line["message"] == "peers written":
+        whom = f"{line['lists']} of its {line['members']} members got a new list of peers"
+        say(f"  {paint('told', 'cyan')} ring {line['ring']}: {whom}")
+        return
+    more = ", ".join(f"{k}: {v}" for k, v in line.items() if k not in ("time", "level", "message", "identity"))
+    style = {"info": "dim", "warning": "yellow"}.get(line["level"], "red")
+    say(f"  {paint('controller', style)} {line['message']}  {more}".rstrip())

@@ -30,16 +30,17 @@ class Webhook:
     """Started by `start`, ended by `stop`, and by the kernel when this process dies.
 
     directory: for certificates and log. address: where the API server reaches it; for anything but loopback it listens
-    on all addresses of this machine, on a free port.
+    on all addresses of this machine, on a free port. flags: further ones of `habitat-webhook serve`.
     """
 
-    def __init__(self, directory: Path, address: str) -> None:
+    def __init__(self, directory: Path, address: str, *flags: str) -> None:
         self.address = address
         self.certificates = directory / "certificates"
         host = LOOPBACK if address == LOOPBACK else ALL_ADDRESSES
         tls = (f"--tls-cert={self.certificates / 'tls.crt'}", f"--tls-key={self.certificates / 'tls.key'}")
         listen = (f"--listen={host}:0", f"--metrics-listen={LOOPBACK}:0")
-        self.process = Process("habitat-webhook", [str(HABITAT_WEBHOOK), "serve", *listen, *tls], directory=directory)
+        command = [str(HABITAT_WEBHOOK), "serve", *listen, *tls, *flags]
+        self.process = Process("habitat-webhook", command, directory=directory)
         self._metrics = ""
         self.url = ""
 

@@ -13,11 +13,15 @@ import yaml
 from tests.controlplane.client import Cluster
 from webhook.inject import Reason, Situation, inject
 from webhook.inject.record import read
+from webhook.rings import Ring
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "examples"
 SCENES = Path(__file__).parent / "scenes"
 DEMO = "habitat-demo"
-NAMESPACES = (DEMO, "habitat-restricted", "habitat-unlabelled", "habitat-off")
+NAMESPACES = (DEMO, "habitat-infra", "habitat-restricted", "habitat-unlabelled", "habitat-off")
+SHARED = Ring("habitat-infra", "shared")
+"""The ring of deploy/examples/shared-ring.yaml."""
+
 KINDS = ("Deployment", "StatefulSet")
 
 EXPECTED = {
@@ -60,13 +64,31 @@ class Workload:
     def labels(self) -> str:
         return f"app={self.name}"
 
+    @property
+    def ring(self) -> Ring:
+        return Ring.of(self.annotations.get("habitat.sh/ring", "default"), self.namespace)
+
+    @property
+    def managed_key(self) -> str:
+        """The Secret that the controller is to make, "" when none is asked for."""
+        wanted = self.annotations.get("habitat.sh/ring-key") == "managed"
+        return self.ring.key_secret_in(self.namespace) if wanted else ""
+
 
 def manifests() -> tuple[list[Path], list[Path]]:
-    """The files with namespaces, which come first, and those with workloads, the simplest first."""
-    order = ["standalone.yaml", "leader.yaml", "bind.yaml"]
-    examples = sorted(p for p in EXAMPLES.glob("*.yaml") if p.name != "namespace.yaml")
-    examples.sort(key=lambda p: order.index(p.name) if p.name in order else len(order))
-    return [EXAMPLES / "namespace.yaml", SCENES / "namespaces.yaml"], [*examples, SCENES / "others.yaml"]
+    """The files with the two rings whose birth is watched, then all others with workloads, the simplest first."""
+    rings = [EXAMPLES / "leader.yaml", EXAMPLES / "bind.yaml"]
+    first = EXAMPLES / "standalone.yaml"
+    others = sorted(p for p in EXAMPLES.glob("*.yaml") if p.name != "namespace.yaml" and p not in [*rings, first])
+    return rings, [first, *others, SCENES / "others.yaml"]
+
+
+def namespaces() -> str:
+    """Every Namespace of examples and scenes, to apply."""
+    paths = [*EXAMPLES.glob("*.yaml"), *SCENES.glob("*.yaml")]
+    documents = [d for p in paths for d in yaml.safe_load_all(p.read_text()) if d["kind"] == "Namespace"]
+    assert {d["metadata"]["name"] for d in documents} == set(NAMESPACES)
+    return yaml.safe_dump_all(documents)
 
 
 def workloads(paths: Iterable[Path]) -> list[Workload]:

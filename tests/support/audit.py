@@ -86,7 +86,7 @@ def flags(directory: Path, *users: str) -> list[str]:
     (directory / _POLICY).write_text(yaml.safe_dump(policy))
     return [
         f"--audit-policy-file={directory / _POLICY}",
-        f"--audit-log-path={directory / _LOG}",
+        f"--audit-log-path={log(directory)}",
         "--audit-log-mode=blocking",
         "--audit-log-maxsize=0",
     ]
@@ -95,7 +95,12 @@ def flags(directory: Path, *users: str) -> list[str]:
 def calls(directory: Path, user: str) -> list[Call]:
     """The calls of one user so far, in the order of their answers, and those refused because nobody was known by their
     token: they may be the same user's. A watch counts from its first byte."""
-    return parse((directory / _LOG).read_text(), user)
+    return parse(log(directory).read_text(), user)
+
+
+def log(directory: Path) -> Path:
+    """The log itself, of `flags`."""
+    return directory / _LOG
 
 
 def parse(log: str, user: str) -> list[Call]:
