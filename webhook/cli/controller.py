@@ -9,7 +9,6 @@ import click
 from webhook.cli.options import settings_of, settings_options
 from webhook.ring.settings import ControllerSettings
 
-
 _EPILOG = """\b
 Example, from a workstation, with the rights of the current context:
   habitat-webhook controller --namespace=habitat-webhook --metrics-listen=127.0.0.1:0

@@ -7,24 +7,26 @@ it**: lists that connect everybody on paper can come up as two rings when files 
 
 1. No list holds its pod's own address, or one that no live pod of the ring has. A pod that is first gets no list: it
    waits, and reads its file when there is somebody to put into it.
-2. A pod is *settled* when its list was written SETTLED_SECONDS ago and its Supervisor has run for RUNNING_SECONDS: its
+2. In a ring of up to WHOLE + 1 pods everybody's list names everybody. In a larger one a list has K names.
+3. A pod is *settled* when its list was written SETTLED_SECONDS ago and its Supervisor has run for RUNNING_SECONDS: its
    file has arrived, it has read it, and it has joined. With more than K settled pods in a ring, only those are listed,
    those first that are in the fewest lists.
-3. In a young ring, where nobody is settled, all lists name the same K *seeds*: the pods that most lists name already,
-   then those that run, then the oldest. Seeds list each other, and one more.
-4. A list keeps every entry that is alive. It is written when one has died, or when it is short of K and there is
+4. In a young ring, where nobody is settled, all lists name the same K *seeds*: the pods that most lists name already,
+   then those that run, then the oldest. Seeds list each other, and WHOLE in all.
+5. A list keeps every entry that is alive. It is written when one has died, or when it is too short and there is
    somebody to add.
 
-Why one ring comes of it. Settled pods are in the ring, so by rule 2 every address that is handed out leads into it,
+Why one ring comes of it. Settled pods are in the ring, so by rule 3 every address that is handed out leads into it,
 and a pod that nobody lists cannot be drawn into anything else. In a young ring any two lists name the same three pods,
 and a Supervisor goes on until it knows two: any two pods that have found peers share one, whatever order the files
-arrive in. Two lists of an address that dies share the other two. The pods that are not settled have no rumours of their
-own to lose: they still read their files.
+arrive in. In a small one a Supervisor goes on until it knows half of all. Two lists of which one name has died share
+the others. Pods of a small ring that restart forget, and find those that
+have not restarted, since they name all.
 
-Why writes stay few. A new pod costs one; the first K+1 of a ring a few more, since their lists fill up. A death costs
-the lists that name it: about K by rule 2, since the least listed are chosen. A seed of a young ring is in all of them,
-and its death rewrites each once; what they get instead are settled pods as soon as there are, so that this happens at
-the birth of a ring and not later.
+Why writes stay few. A new pod costs one, in a small ring one for each member, gathered where many come at once. A death
+costs the lists that name it: about K by rule 3, since the least listed are chosen. A seed of a young ring is in all of
+them, and its death rewrites each once; what they get instead are settled pods as soon as there are, so that this
+happens at the birth of a ring and not later.
 
 What no list can help against, and docs/rings.md says so: all that know a pod restart within the same seconds, and that
 pod alone does not; or an address is given to a pod of another ring without a key while somebody's file still has it.
@@ -36,7 +38,7 @@ too, and the model breaks it: with late files a pod's list can consist of pods t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, nsmallest
 
@@ -44,6 +46,9 @@ from webhook.ring.pods import Member
 
 K = 3
 """Addresses in a list. With three, a Supervisor goes on asking until it knows two of them."""
+
+WHOLE = 8
+"""Addresses in the lists of a small ring, and in those of a young ring's seeds."""
 
 SETTLED_SECONDS = 120.0
 """Longer than it takes from a written annotation to a joined ring at the worst: 90 s until the kubelet has brought the
@@ -62,12 +67,14 @@ def plan(members: Iterable[Member], now: float) -> dict[str, tuple[str, ...]]:
     """
     live = [m for m in members if m.live]
     addresses = {m.address for m in live}
+    size = WHOLE if len(live) <= WHOLE + 1 else K
     kept = {m.uid: _kept(m, addresses) for m in live}
-    # The oldest first: they are asked first where several lists are to be written at once.
-    short = [m for m in live if _wants(m, kept[m.uid], len(live))]
+    full = min(size, len(live) - 1)
+    short = [m for m in live if len(kept[m.uid]) < max(full, len(m.peers or ()))]
     if not short:
         return {}
-    choice = _Choice(live, kept, now)
+    choice = _Choice(live, kept, size, now)
+    # The oldest first: they are asked first where several lists are to be written at once.
     lists = {m.uid: choice.fill(m, kept[m.uid]) for m in sorted(short, key=_age)}
     return {m.uid: lists[m.uid] for m in short if lists[m.uid] != (m.peers or ())}
 
@@ -77,12 +84,8 @@ def seeded(member: Member, addresses: frozenset[str] | set[str]) -> bool:
     return any(a in addresses and a != member.address for a in member.peers or ())
 
 
-def _kept(member: Member, addresses: set[str]) -> list[str]:
+def _kept(member: Member, addresses: Container[str]) -> list[str]:
     return [a for a in dict.fromkeys(member.peers or ()) if a in addresses and a != member.address]
-
-
-def _wants(member: Member, kept: Sequence[str], ring: int) -> bool:
-    return len(kept) < len(member.peers or ()) or len(kept) < min(K, ring - 1)
 
 
 def _age(member: Member) -> tuple[float, str]:
@@ -101,32 +104,35 @@ def settled(member: Member, now: float) -> bool:
 
 @dataclass(slots=True)
 class _Choice:
-    """Whom to put into lists, with a count of who is in how many."""
+    """Whom to put into lists, with a count of who is in how many. size: of a list."""
 
     live: list[Member]
     kept: dict[str, list[str]]
+    size: int
     now: float
     listed: Counter[str] = field(default_factory=Counter)
-    settled: list[Member] = field(default_factory=list)
     seeds: list[Member] = field(default_factory=list)
     _heap: list[tuple[int, bool, float, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for addresses in self.kept.values():
             self.listed.update(addresses)
-        self.settled = [m for m in self.live if settled(m, self.now)]
-        if len(self.settled) > K:
-            self._heap = [self._entry(m) for m in self.settled]
+        joined = [m for m in self.live if settled(m, self.now)]
+        if len(joined) > K and self.size == K:
+            self._heap = [self._entry(m) for m in joined]
             heapify(self._heap)
         else:
             self.seeds = nsmallest(K, self.live, key=self._seed_rank)
 
     def fill(self, member: Member, kept: list[str]) -> tuple[str, ...]:
-        missing = K - len(kept)
+        seed = member in self.seeds
+        missing, taken = (WHOLE if seed else self.size) - len(kept), {member.address, *kept}
         if missing <= 0:
             return tuple(kept)
-        taken = {member.address, *kept}
-        found = self._least_listed(missing, taken) if self._heap else self._seeds(member, missing, taken)
+        if self._heap:
+            found = self._least_listed(missing, taken)
+        else:
+            found = self._young(missing, taken, others=seed or self.size == WHOLE)
         self.listed.update(found)
         return (*kept, *found)
 
@@ -134,9 +140,10 @@ class _Choice:
         joined = settled(member, self.now)
         return not joined, -self.listed[member.address], member.running_since is None, *_age(member)
 
-    def _seeds(self, member: Member, missing: int, taken: set[str]) -> list[str]:
+    def _young(self, missing: int, taken: set[str], *, others: bool) -> list[str]:
+        """The seeds, and behind them, if asked for, all others, the least listed first."""
         found = [m.address for m in self.seeds if m.address not in taken][:missing]
-        if len(found) < missing and (member in self.seeds or len(self.live) <= K + 1):
+        if others and len(found) < missing:
             rest = [m for m in self.live if m.address not in taken and m.address not in found]
             rest.sort(key=lambda m: (self.listed[m.address], *_age(m)))
             found += [m.address for m in rest[: missing - len(found)]]
@@ -154,7 +161,7 @@ class _Choice:
             count, waiting, created, address = entry
             if count != self.listed[address]:
                 heappush(self._heap, (self.listed[address], waiting, created, address))
-            elif address in taken or address in found:
+            elif address in taken:
                 passed.append(entry)
             else:
                 found.append(address)

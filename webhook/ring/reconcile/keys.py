@@ -6,6 +6,7 @@ The controller may create Secrets and not read them. Whether one is there, a dry
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,7 @@ class Keys:
         self._allowed = allowed
         self._metrics = metrics
         self._tell = tell
+        self._lock = threading.Lock()  # rings are looked at by several threads
         self._looked: dict[tuple[Ring, str], float] = {}  # ring and namespace -> when its Secret was last looked for
         self._missing: set[tuple[Ring, str]] = set()
 
@@ -153,18 +155,21 @@ class Keys:
             return None
 
     def _found(self, place: tuple[Ring, str]) -> None:
-        self._looked[place] = time.monotonic()
-        self._missing.discard(place)
-        self._metrics.keys_missing.set(len(self._missing))
+        with self._lock:
+            self._looked[place] = time.monotonic()
+            self._missing.discard(place)
+            self._metrics.keys_missing.set(len(self._missing))
 
     def _lost(self, place: tuple[Ring, str], users: Sequence[Member], note: str) -> None:
-        self._looked[place] = time.monotonic()
-        self._missing.add(place)
-        self._metrics.keys_missing.set(len(self._missing))
+        with self._lock:
+            self._looked[place] = time.monotonic()
+            self._missing.add(place)
+            self._metrics.keys_missing.set(len(self._missing))
         self._tell(place[0], users, "Warning", "RingKeyMissing", note[:1].upper() + note[1:] + ".")
 
     def forget(self, ring: Ring) -> None:
         """Nobody takes the ring's key from us any more."""
-        self._looked = {place: at for place, at in self._looked.items() if place[0] != ring}
-        self._missing = {place for place in self._missing if place[0] != ring}
-        self._metrics.keys_missing.set(len(self._missing))
+        with self._lock:
+            self._looked = {place: at for place, at in self._looked.items() if place[0] != ring}
+            self._missing = {place for place in self._missing if place[0] != ring}
+            self._metrics.keys_missing.set(len(self._missing))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -43,6 +44,7 @@ class Services:
         self._events = events
         self._empty_since: dict[Ring, float] = {}
         self._made: dict[Ring, tuple[float, dict[str, Any]]] = {}  # until the watch shows it
+        self._lock = threading.Lock()  # rings are looked at by several threads
         self._foreign: set[Ring] = set()
 
     def rings(self) -> list[Ring]:
@@ -125,8 +127,9 @@ class Services:
         found = [item for items, _ in pages for item in items]
         if not found or service.is_ours(found[0]):
             return LAG_SECONDS
-        self._foreign.add(ring)
-        self._metrics.foreign.set(len(self._foreign))
+        with self._lock:
+            self._foreign.add(ring)
+            self._metrics.foreign.set(len(self._foreign))
         label = f"{service.MANAGED_BY[0]}={service.MANAGED_BY[1]}"
         note = (
             f"The ring {ring} needs a Service named {ring.service}, and this one is not the webhook's: it lacks the "
@@ -139,8 +142,9 @@ class Services:
         return FOREIGN_SECONDS
 
     def _not_foreign(self, ring: Ring) -> None:
-        self._foreign.discard(ring)
-        self._metrics.foreign.set(len(self._foreign))
+        with self._lock:
+            self._foreign.discard(ring)
+            self._metrics.foreign.set(len(self._foreign))
 
     def _say(self, found: Mapping[str, Any] | None, kind: Kind, reason: str, note: str) -> None:
         if found:
