@@ -87,15 +87,24 @@ class RunningControlPlane(Cluster):
 class ControlPlane:
     """Starts a control plane at the start of a `with` block and ends it, with all that it has stored, at the end.
 
-    nodes: how many simulated nodes. apiserver_flags: further flags of kube-apiserver, which win over ours.
+    nodes: how many simulated nodes. apiserver_flags, controllers_flags: further flags of kube-apiserver and of
+    kube-controller-manager, which win over ours.
     stream: where progress goes when something takes over two seconds (standard error when None).
 
     Raises at the start: BuildError, ToolchainError, ClusterError.
     """
 
-    def __init__(self, *, nodes: int = 2, apiserver_flags: Sequence[str] = (), stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        nodes: int = 2,
+        apiserver_flags: Sequence[str] = (),
+        controllers_flags: Sequence[str] = (),
+        stream: TextIO | None = None,
+    ) -> None:
         self._nodes = nodes
         self._apiserver_flags = tuple(apiserver_flags)
+        self._controllers_flags = tuple(controllers_flags)
         self._stream = stream
         self._cleanup = contextlib.ExitStack()
 
@@ -171,7 +180,9 @@ class ControlPlane:
         controllers = process(
             "kube-controller-manager",
             config.controller_manager_flags(
-                kubeconfig=kubeconfig("system:kube-controller-manager"), ca=authority.certificate
+                kubeconfig=kubeconfig("system:kube-controller-manager"),
+                ca=authority.certificate,
+                extra=self._controllers_flags,
             ),
         )
         scheduler = process(

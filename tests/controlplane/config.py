@@ -103,7 +103,8 @@ def apiserver_flags(*, port: int, ca: Path, serving: Pair, token_key: Path, extr
     ]
 
 
-def controller_manager_flags(*, kubeconfig: Path, ca: Path) -> list[str]:
+def controller_manager_flags(*, kubeconfig: Path, ca: Path, extra: Sequence[str]) -> list[str]:
+    """`extra` comes last, so that it wins over what is said here."""
     return [
         f"--kubeconfig={kubeconfig}",
         f"--root-ca-file={ca}",
@@ -113,6 +114,7 @@ def controller_manager_flags(*, kubeconfig: Path, ca: Path) -> list[str]:
         "--secure-port=0",
         f"--kube-api-qps={CLIENT_QPS}",
         f"--kube-api-burst={CLIENT_BURST}",
+        *extra,
     ]
 
 

@@ -118,6 +118,28 @@ def test_init_containers_end_and_native_sidecars_keep_running(cluster: Cluster, 
     assert proxy["started"]
 
 
+def test_pod_with_a_ring_key_has_an_address_before_it_runs(cluster: Cluster, namespace: str) -> None:
+    """And is held by an annotation of its own, as by a Secret that is not there."""
+    key = {"name": "HAB_RING_KEY", "valueFrom": {"secretKeyRef": {"name": "key", "key": "ring-key"}}}
+    keyed = pod("keyed", containers=[CONTAINER | {"env": [key]}])
+    keyed["metadata"]["annotations"] = {"simulated.kubelet/hold": "true"}
+    cluster.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(keyed))
+
+    def waiting() -> dict[str, Any]:
+        status = cluster.get("pod", "keyed", "-n", namespace)["status"]
+        return dict(status) if "podIP" in status else {}
+
+    status = cluster.wait("the address", waiting)
+    assert (status["phase"], condition("Ready", of={"status": status})) == ("Pending", "False")
+    assert status["containerStatuses"][0]["state"] == {"waiting": {"reason": "CreateContainerConfigError"}}
+    cluster.kubectl("annotate", "pod", "keyed", "-n", namespace, "simulated.kubelet/hold-")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/keyed", "-n", namespace, "--timeout=60s")
+    running = cluster.get("pod", "keyed", "-n", namespace)["status"]
+    assert running["podIP"] == status["podIP"]
+    assert running["startTime"] == status["startTime"]
+    assert "running" in running["containerStatuses"][0]["state"]
+
+
 def test_job_completes(cluster: Cluster, namespace: str) -> None:
     sidecar = {"name": "proxy", "image": "example/proxy:1", "restartPolicy": "Always"}
     template = {"containers": [CONTAINER], "initContainers": [sidecar], "restartPolicy": "Never"}

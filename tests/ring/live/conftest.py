@@ -1,13 +1,13 @@
 """One installation for all tests of this folder: a control plane of its own, whose API server may be stopped.
 
-All of it is one group of pytest-xdist, so one worker runs it, one test after the other. Each test has a namespace of its
-own and starts the controllers that it needs. test_rights.py comes last: it looks back at all the others.
+All of it is one group of pytest-xdist, so one worker runs it, one test after the other. Each test has a namespace of
+its own and starts the controllers that it needs. test_rights.py comes last: it looks back at all the others.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,31 +19,36 @@ from tests.support.controller import ControllerProcess
 FOLDER = Path(__file__).parent
 LAST = FOLDER / "test_rights.py"
 GROUP = "rings"
-_left_out = pytest.StashKey[int]()
+_left_out = pytest.StashKey[list[str]]()
 
 
 # First, since pytest-xdist reads the marks in the same hook.
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.xdist_group(GROUP))
     items.sort(key=lambda item: item.path == LAST)
+    here = {item.path for item in items}
+    _leave_out(config, [path.name for path in FOLDER.glob("test_*.py") if path not in here])
+    _leave_out(config, [argument for argument in config.args if "::" in argument])
 
 
-def pytest_deselected(items: Iterable[pytest.Item]) -> None:
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
-            item.config.stash[_left_out] = item.config.stash.get(_left_out, 0) + 1
+            _leave_out(item.config, [item.name])
+
+
+def _leave_out(config: pytest.Config, what: list[str]) -> None:
+    config.stash[_left_out] = config.stash.get(_left_out, []) + what
 
 
 @pytest.fixture
-def whole(request: pytest.FixtureRequest) -> None:
+def whole(pytestconfig: pytest.Config) -> None:
     """Skips a test that says something about all the others unless all of them run."""
-    files = {item.path for item in request.session.items}
-    named = any("::" in argument for argument in request.config.args)
-    if named or request.config.stash.get(_left_out, 0) or not set(FOLDER.glob("test_*.py")) <= files:
-        pytest.skip("only some tests of this folder run: pytest tests/ring/live runs all")
+    if left_out := pytestconfig.stash[_left_out]:
+        pytest.skip(f"only with all tests of this folder, and without {left_out[0]}")
 
 
 @pytest.fixture(scope="package")
@@ -65,7 +70,21 @@ def namespace(rings: Installation) -> Iterator[str]:
 
 @pytest.fixture
 def controller(rings: Installation) -> Iterator[ControllerProcess]:
-    """A controller that leads. At the end it has ended as asked, and has nothing to be ashamed of in its log."""
+    """A controller of the test's own that leads, for tests that do something to it or read all of its metrics."""
+    with _leading(rings) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def leader(rings: Installation) -> Iterator[ControllerProcess]:
+    """A controller for all tests of a file, none of which starts another."""
+    with _leading(rings) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def _leading(rings: Installation) -> Iterator[ControllerProcess]:
+    """At the end it has ended as asked, and has nothing to be ashamed of in its log."""
     with rings.controller() as process:
         rings.wait("the controller to lead", lambda: process.leads)
         yield process

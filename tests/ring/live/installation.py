@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +21,7 @@ from tests.support import audit
 from tests.support.controller import QUICK, ControllerProcess, controller
 from tests.support.server import webhook_server
 from tests.support.webhook_config import registration
+from webhook.ring.membership import WHOLE, K
 
 T = TypeVar("T")
 
@@ -27,20 +31,24 @@ ACCOUNT = "habitat-webhook-controller"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 SHARED = "shared.infra"
 MANIFESTS = ("controller.yaml", "controller-secrets.yaml", "controller-shared-rings.yaml", "fence.yaml")
+CLIENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
 ENABLED = {"habitat.sh/injection": "enabled"}
-K = 3
-"""Addresses in a full list."""
+
+_PAUSE_EACH = 0.001
+"""Seconds for each pod between two looks: reading hundreds of them costs the cores that they are made with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
     """cluster: its administrator. kubeconfig: the controller's ServiceAccount, with the shipped rights and no others.
-    directory: of this run; the audit log is in it.
+    directory: of this run; the audit log is in it. starts: where in that log the API server began anew, and where it
+    was ready: bytes.
     """
 
     cluster: RunningControlPlane
     kubeconfig: Path
     directory: Path
+    starts: list[tuple[int, int]] = field(default_factory=list)
 
     @contextlib.contextmanager
     def controller(self, name: str = "one", *flags: str) -> Iterator[ControllerProcess]:
@@ -59,6 +67,37 @@ class Installation:
     def wait(self, what: str, attempt: Callable[[], T | None], *, seconds: float = 60) -> T:
         return wait_for(what, attempt, seconds=seconds)
 
+    def lease(self) -> dict[str, Any]:
+        """The spec of the Lease by which controllers agree who acts."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{ACCOUNT}"
+        status, answer = self.cluster.request("GET", path)
+        assert status == 200, answer
+        spec: dict[str, Any] = answer["spec"]
+        return spec
+
+    @contextlib.contextmanager
+    def outage(self) -> Iterator[None]:
+        """A block without API server. The other programs are suspended meanwhile: they would ask in vain, and then wait
+        for up to half a minute before they ask again.
+        """
+        others = [self.cluster.processes[name].pid for name in CLIENTS]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            self.cluster.stop_apiserver()
+            begin = self._log_bytes()
+            try:
+                yield
+            finally:
+                self.cluster.start_apiserver()
+                self.starts.append((begin, self._log_bytes()))
+        finally:
+            for pid in others:
+                os.kill(pid, signal.SIGCONT)
+
+    def _log_bytes(self) -> int:
+        return audit.log(self.directory).stat().st_size
+
     def pods(self, namespace: str, selector: str = "habitat.sh/service") -> list[dict[str, Any]]:
         """Those that are not being deleted."""
         path = f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}"
@@ -72,7 +111,10 @@ class Installation:
 
         def attempt() -> bool:
             last[:] = self.pods(namespace, selector)
-            return len(last) == size and healthy(last)
+            if len(last) == size and healthy(last):
+                return True
+            time.sleep(len(last) * _PAUSE_EACH)
+            return False
 
         try:
             self.wait(f"a healthy ring of {size}", attempt)
@@ -84,6 +126,15 @@ class Installation:
     def done(self) -> list[audit.Call]:
         """All that controllers have asked of the API server so far."""
         return audit.calls(self.directory, USER)
+
+    def forbidden(self) -> list[audit.Call]:
+        """What was refused. Not counted: what an API server that has just begun says before it has read any role."""
+        text, at = audit.log(self.directory).read_bytes(), 0
+        ready = []
+        for begin, end in self.starts:
+            ready.append(text[at:begin])
+            at = end
+        return audit.forbidden(audit.parse(b"".join([*ready, text[at:]]).decode(), USER))
 
     def patches(self, namespace: str) -> Counter[str]:
         """Pod -> how many patches of it have succeeded."""
@@ -97,10 +148,23 @@ class Installation:
         """A plain Deployment of an annotated pod; `ring="x"` is the annotation habitat.sh/ring (ring_key: ring-key)."""
         self.cluster.apply(json.dumps(deployment(namespace, name, replicas, **annotations)))
 
+    def stateful(self, namespace: str, name: str, replicas: int, **annotations: str) -> None:
+        """As `deploy`, a StatefulSet."""
+        body = deployment(namespace, name, replicas, **annotations)
+        body["kind"] = "StatefulSet"
+        body["spec"] |= {"serviceName": name, "podManagementPolicy": "Parallel"}
+        self.cluster.apply(json.dumps(body))
+
+    def change(self, namespace: str, name: str, template: Mapping[str, Any]) -> None:
+        """A merge patch of a Deployment's pod template, which begins a rolling update."""
+        body = json.dumps({"spec": {"template": template}})
+        self.cluster.kubectl("patch", "deployment", name, f"--namespace={namespace}", "--type=merge", f"--patch={body}")
+
     def scale(self, namespace: str, name: str, replicas: int) -> None:
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale"
         _, found = self.cluster.request("GET", path)
         found["spec"]["replicas"] = replicas
+        del found["metadata"]["resourceVersion"]  # its status is written all the time
         status, answer = self.cluster.request("PUT", path, found)
         assert status == 200, answer
 
@@ -117,15 +181,20 @@ def deployment(namespace: str, name: str, replicas: int, **annotations: str) -> 
             "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": {"app": name}, "annotations": said},
-                "spec": {"containers": [{"name": "main", "image": f"core/{name}:1"}]},
+                "spec": {
+                    "containers": [{"name": "main", "image": f"core/{name}:1"}],
+                    # A namespace that is deleted is not looked at again for half of it, though its pods have gone.
+                    "terminationGracePeriodSeconds": 1,
+                },
             },
         },
     }
 
 
 def peers(pod: dict[str, Any]) -> list[str]:
-    """The addresses in a pod's list."""
-    return [line for line in pod["metadata"].get("annotations", {}).get("habitat.sh/peers", "").split("\n") if line]
+    """The lines of a pod's list, blank ones too: they are wrong."""
+    text = pod["metadata"].get("annotations", {}).get("habitat.sh/peers", "")
+    return text.split("\n") if text else []
 
 
 def address(pod: dict[str, Any]) -> str:
@@ -137,9 +206,9 @@ def healthy(pods: list[dict[str, Any]]) -> bool:
     addresses = {address(p) for p in pods}
     if "" in addresses:
         return False
-    expected = min(K, len(pods) - 1)
+    full = min(K if len(pods) > WHOLE + 1 else WHOLE, len(pods) - 1)
     lists = {address(p): peers(p) for p in pods}
-    right = all(len(ours) == len(set(ours)) == expected for ours in lists.values())
+    right = all(full <= len(ours) <= WHOLE and len(ours) == len(set(ours)) for ours in lists.values())
     return right and all(set(ours) <= addresses - {own} for own, ours in lists.items()) and connected(lists)
 
 

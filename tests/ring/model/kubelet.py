@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 from tests.ring.model.apiserver import Addresses, ApiServer, Stored
@@ -35,8 +35,7 @@ class Pod:
     file: str = ""
     gone: bool = False
     down: bool = False
-    _file_version: int = 0
-    under_way: dict[int, str] = field(default_factory=dict)
+    syncs_due: int = 0
     reported: float = 0.0
 
     @property
@@ -49,19 +48,12 @@ class Pod:
 
     def files(self) -> set[str]:
         """Every address that its file has, or will have."""
-        texts = (self.file, self.stored.peers or "", *self.under_way.values())
-        return {line for text in texts for line in text.split("\n") if line}
+        return {line for text in (self.file, self.stored.peers or "") for line in text.split("\n") if line}
 
-    def arrives(self, version: int) -> None:
-        """A projection is done; one that was overtaken by a newer says nothing."""
-        text = self.under_way.pop(version, None)
-        if text is not None and version > self._file_version:
-            self._file_version, self.file = version, text
-
-    def remount(self) -> None:
-        """A node that restarts makes the volume anew."""
-        self._file_version, self.file = max([self._file_version, *self.under_way]), self.stored.peers or ""
-        self.under_way.clear()
+    def sync(self) -> None:
+        """The kubelet brings the annotation as it is now, however long it has been there."""
+        self.syncs_due -= 1
+        self.file = self.stored.peers or ""
 
 
 class Nodes:
@@ -82,10 +74,13 @@ class Nodes:
         projection: Delay = PROMPT,
         names: Callable[[Pod], str | None] | None = None,
         remembered: Callable[[str, Ring], bool] = lambda address, ring: False,
+        reused_after: float | None = None,
     ) -> None:
         self.clock, self.server, self.random = clock, server, random
         self.keyed, self.projection, self.names, self.remembered = keyed, projection, names, remembered
         self.addresses = Addresses()
+        self.reused_after = reused_after
+        self.given_back: dict[str, float] = {}
         self.pods: list[Pod] = []
         self.by_address: dict[str, Pod] = {}
         self.processes: list[tuple[Ring, Supervisor]] = []
@@ -119,6 +114,8 @@ class Nodes:
         """Assumptions (b) and (c) of tests/ring/test_model.py."""
         if address in pod.files():
             return True
+        if self.reused_after is not None:
+            return self.clock.now < self.given_back.get(address, 0.0) + self.reused_after
         return not self.keyed and any(self._has(address, ring) for ring in self._rings() if ring != pod.ring)
 
     def _rings(self) -> set[Ring]:
@@ -160,6 +157,7 @@ class Nodes:
     def _release(self, pod: Pod) -> None:
         if self.by_address.get(pod.address) is pod:
             del self.by_address[pod.address]
+        self.given_back[pod.address] = self.clock.now
         self.addresses.give_back(pod.address)
         pod.address = ""
 
@@ -223,7 +221,7 @@ class Nodes:
         self.address_changes += 1
         self._release(pod)
         if self.random.random() < 0.5:
-            pod.remount()
+            pod.file = pod.stored.peers or ""  # the volume is made anew
         self._give_address(pod)
         if pod.start is not None:
             self.clock.after(self.random.uniform(0.1, 5), self._start, pod)
@@ -238,8 +236,8 @@ class Nodes:
         pod = next((p for p in self.pods if p.stored is stored), None)
         if pod is None:
             return
-        version, delay = self.server.version, self.random.uniform(*self.projection)
+        delay = self.random.uniform(*self.projection)
         if pod.late:
             delay = self.random.choice((delay, self.random.uniform(0, pod.late), pod.late))
-        pod.under_way[version] = stored.peers or ""
-        self.clock.after(delay, pod.arrives, version)
+        pod.syncs_due += 1
+        self.clock.after(delay, pod.sync)

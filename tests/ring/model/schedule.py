@@ -69,7 +69,7 @@ class RestartNode:
     back: float = 1
 
     def apply(self, world: World) -> None:
-        world.nodes.restart_node(f"n{self.node}", self.back)
+        world.restart_node(f"n{self.node}", self.back)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class Supervisor:
         self.members: dict[str, Known] = {i: replace(k) for i, k in (remembers or {}).items()}
         self.news = 0  # grows with every change of the member list
         self._heard: dict[str, int] = {}  # member id -> its `news` when its list was last taken in
+        self._told: dict[str, int] = {}  # member id -> my `news` when it was last pushed there
+        self._all_told = 0
         self.running = True
         self.listening = False
         self.blocked = False  # the main loop waits for a resolver
@@ -243,14 +245,22 @@ class Supervisor:
             self.hear(identity, member.address, CONFIRMED, member.incarnation)
 
     def _push(self) -> None:
-        """Rumours, over TCP, to a few that are alive."""
+        """Rumours, over TCP, to a few of those that are alive and have not had them: they cool."""
         if not self.listening:
             return
-        alive = [m for i, m in self.members.items() if m.health == ALIVE and i != self.identity]
-        for member in self.random.sample(alive, min(PUSH_FANOUT, len(alive))):
-            other = self._reach(member.address)
-            if other is not None:
-                other.take(self)
+        if self._all_told != self.news:
+            warm = [
+                (identity, member)
+                for identity, member in self.members.items()
+                if member.health == ALIVE and identity != self.identity and self._told.get(identity) != self.news
+            ]
+            if not warm:
+                self._all_told = self.news
+            for identity, member in self.random.sample(warm, min(PUSH_FANOUT, len(warm))):
+                self._told[identity] = self.news
+                other = self._reach(member.address)
+                if other is not None:
+                    other.take(self)
         self.clock.after(PUSH_SECONDS, self._push)
 
     # -- what a look from outside shows -------------------------------------------------------------------------------
