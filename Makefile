@@ -15,7 +15,7 @@ PYTEST ?=
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 SHELL := /bin/sh
-.PHONY: help venv run test test-node lint pytest bench controlplane docs docs-check clean lock fmt
+.PHONY: help venv run test test-node lint pytest bench bench-rings controlplane docs docs-check clean lock fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,7 +37,7 @@ lint: venv docs-check ## ruff, mypy --strict, the layers of the code, stale docu
 	@echo "  import-linter" && $(BIN)/lint-imports --no-logo >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
 pytest: venv
-	@$(BIN)/pytest -q -n $(JOBS) --dist loadgroup $(PYTEST)
+	@$(BIN)/pytest -q -n $(JOBS) $(PYTEST)
 
 # As with `make run`, an exported KUBECONFIG is not taken.
 test-node: venv ## injected pods on a real kubelet (KUBECONFIG=FILE names a cluster; says so where none can be had)
@@ -45,6 +45,9 @@ test-node: venv ## injected pods on a real kubelet (KUBECONFIG=FILE names a clus
 
 bench: venv ## measure beside reference servers in one run; prints one table with ratios
 	@$(BIN)/python -m bench $(BENCH)
+
+bench-rings: venv ## the controller at 100 to 10,000 pods beside another design (about 20 minutes; BENCH=--help)
+	@$(BIN)/python -m bench.rings $(BENCH)
 
 controlplane: venv ## build and start a bare control plane, print its KUBECONFIG, stay up until Ctrl-C
 	@$(BIN)/python -m tests.controlplane

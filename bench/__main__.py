@@ -29,7 +29,7 @@ PARTS = {
     "c": "Pod create on a real API server",
     "d": "memory",
 }
-_FAILURES = (
+FAILURES = (
     BenchError, BuildError, ClusterError, KubectlError, ProcessError, ProcessGoneError, ToolchainError, WaitError,
 )  # fmt: skip
 
@@ -43,7 +43,7 @@ def main() -> int:
     head = describe()  # before any load of ours
     try:
         sections = _run(arguments)
-    except _FAILURES as error:
+    except FAILURES as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

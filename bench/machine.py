@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,13 +14,14 @@ BUSY = 0.5
 """Load average per core from which on a run warns that others use the machine."""
 
 
-def describe() -> dict[str, str]:
+def describe(packages: Sequence[str] = ("gunicorn", "flask", "orjson", "jsonpatch")) -> dict[str, str]:
+    """packages: those of Python whose versions matter to what is measured."""
     cores = os.cpu_count() or 1
     load = os.getloadavg()[0]
-    packages = ", ".join(f"{name} {version(name)}" for name in ("gunicorn", "flask", "orjson", "jsonpatch"))
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
     found = {
         "machine": f"{cores} × {_processor()}, Linux {platform.release()}",
-        "software": f"Python {platform.python_version()}, {packages}, Kubernetes {_kubernetes()}",
+        "software": f"Python {platform.python_version()}, {versions}, Kubernetes {_kubernetes()}",
         "load before": f"{load:.2f} on {cores} cores",
     }
     if load > BUSY * cores:

@@ -90,3 +90,8 @@ def _kibibytes(file: Path, label: str) -> int:
         if line.startswith(label):
             return int(line.split()[1])
     raise ProcessGoneError(f"{file} has no {label} line; has the process ended?")
+
+
+def peak(pid: int) -> float:
+    """MiB that one process has had resident at its highest. Raises ProcessGoneError."""
+    return _kibibytes(PROC / str(pid) / "status", "VmHWM:") / 1024

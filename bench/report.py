@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import Any
 
 _GAP = "  "
@@ -62,9 +63,31 @@ def table(sections: Sequence[Section], machine: dict[str, str]) -> str:
             "",
             f"({section.letter}) {section.title}",
             *_grid(section),
-            *(f"    {note}" for note in section.notes),
+            *(
+                line
+                for note in section.notes
+                for line in wrap(note, 120, initial_indent="    ", subsequent_indent="      ")
+            ),
         ]
     return "\n".join([*lines, "", *_totals(sections)])
+
+
+def markdown(section: Section, machine: dict[str, str]) -> str:
+    """One section for a page of the documentation: the table, what it means, and the targets."""
+    rows = [[*section.columns], *section.rows]
+    aligned = ["---" if at < section.text_columns else "---:" for at in range(len(section.columns))]
+    verdicts = [verdict for row in section.verdicts for verdict in row]
+    return "\n".join(
+        [
+            *(f"| {' | '.join(row)} |" for row in (rows[0], aligned, *rows[1:])),
+            "",
+            *(f"- {note}" for note in section.notes),
+            "",
+            *(f"- {v.name}: {v.measured}, asked for {v.limit}: {v.word}" for v in verdicts),
+            "",
+            "; ".join(f"{name}: {value}" for name, value in machine.items()) + ".",
+        ]
+    )
 
 
 def _grid(section: Section) -> list[str]:

@@ -25,3 +25,10 @@ def cpu_limits(size: str) -> dict[str, float]:
     """The injectors to stay below at this size, each as a multiple of the bare handler's CPU time."""
     figures = CPU_MS[size]
     return {name: value / figures["bare"] for name, value in figures.items() if name != "bare"}
+
+
+PEERS_P99_S = 1.0
+WRITES_PER_POD = 1.2
+CONTROLLER_MB = 150.0
+PEERS_P50_S = 0.4
+"""A tenth of the 4 s that a Supervisor takes to ask its first peer (supervisor.md §0): nobody notices less."""

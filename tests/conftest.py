@@ -30,6 +30,16 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput[WORKER_INPUT] = str(node.config.stash[_shared_run].path)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """`-n` without `--dist`: see tests/support/together.py."""
+    if config.getoption("dist") != "load":
+        return None
+    from tests.support.together import Together
+
+    return Together(config, log)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _shared_run in config.stash:
         config.stash[_shared_run].close()

@@ -5,12 +5,13 @@ Two watches in the benchmark's own process, which is neither of the controllers.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from bench.errors import BenchError
 from bench.rings.scale import APP
@@ -40,6 +41,15 @@ class Projection:
     gone: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A ConfigMap of the reference. size: bytes of its addresses."""
+
+    ring: str
+    addresses: frozenset[str]
+    size: int
+
+
 @dataclass(slots=True)
 class Sight:
     """A pod as it is now. Times are of time.monotonic(), None for not yet.
@@ -55,10 +65,13 @@ class Sight:
 
 
 class Observer:
-    """config_maps: the design to look at tells by ConfigMaps and not by the pods' annotations."""
+    """client: for nothing else. config_maps: the design tells by ConfigMaps and not by the pods' annotations."""
 
     def __init__(self, client: Client, *, config_maps: bool) -> None:
         self._config_maps = config_maps
+        self.client = client
+        self.watches = 0
+        client.on_call = self._called
         self._lock = threading.Lock()
         self._sights: dict[str, Sight] = {}
         self._by_address: dict[str, Sight] = {}
@@ -68,9 +81,9 @@ class Observer:
         self.told = 0
         self.lists = 0
         self.list_bytes = 0
-        log = Log("warning")
+        log = Log("error", sys.stderr.buffer)
         self._informers: list[Informer[Any]] = [
-            Informer(client, "/api/v1/pods", _pod, self._pod, name="pods", labels=RING_LABEL, log=log)
+            Informer(client, "/api/v1/pods", _pod, self.see_pod, name="pods", labels=RING_LABEL, log=log)
         ]
         if config_maps:
             self._informers.append(
@@ -78,14 +91,14 @@ class Observer:
                     client,
                     "/api/v1/configmaps",
                     _config_map,
-                    self._config_map,
+                    self.see_config_map,
                     name="configmaps",
                     labels=CONFIG_MAP_LABEL,
                     log=log,
                 )
             )
 
-    def __enter__(self) -> Observer:
+    def __enter__(self) -> Self:
         for informer in self._informers:
             informer.start()
             if not informer.wait_synced(30.0):
@@ -96,14 +109,20 @@ class Observer:
         for informer in self._informers:
             informer.stop()
 
-    def check(self) -> None:
-        """Raises BenchError when a watch broke: what came meanwhile was seen too late."""
+    @property
+    def cuts(self) -> int:
+        """How often a watch was begun anew: what came meanwhile was seen late. Raises BenchError if it was not seen."""
         for informer in self._informers:
             if informer.relists:
                 raise BenchError(f"the watch on {informer.name} broke, so its times are not known; run it again")
+        return self.watches - len(self._informers)
+
+    def _called(self, verb: str, resource: str, status: int) -> None:
+        del resource, status
+        self.watches += verb == "watch"
 
     # -- what comes ---------------------------------------------------------------------------------------------------
-    def _pod(self, old: Projection | None, new: Projection | None) -> None:
+    def see_pod(self, old: Projection | None, new: Projection | None) -> None:
         now = time.monotonic()
         with self._lock:
             if new is None or new.gone:
@@ -127,18 +146,17 @@ class Observer:
                 if not self._config_maps:
                     self._tell(sight, now)
 
-    def _config_map(self, old: tuple[str, frozenset[str], int] | None, new: tuple[str, frozenset[str], int] | None) -> None:
+    def see_config_map(self, _: Content | None, new: Content | None) -> None:
         now = time.monotonic()
         if new is None:
             return
-        ring, content, size = new
         with self._lock:
-            added = content - self._content.get(ring, frozenset())
-            self._content[ring], self._content_at[ring] = content, now
+            added = new.addresses - self._content.get(new.ring, frozenset())
+            self._content[new.ring], self._content_at[new.ring] = new.addresses, now
             self.lists += 1
-            self.list_bytes += size
+            self.list_bytes += new.size
             for address in added:
-                if (sight := self._by_address.get(address)) is not None and sight.pod.ring == ring:
+                if (sight := self._by_address.get(address)) is not None and sight.pod.ring == new.ring:
                     self._tell(sight, now)
 
     def _tell(self, sight: Sight, now: float) -> None:
@@ -156,9 +174,9 @@ class Observer:
             return [s for s in self._sights.values() if s.gone_at is not None]
 
     def waits(self) -> list[float]:
-        """Seconds from its address to being told, of every pod but the first of each ring: that has nobody to wait for."""
+        """Seconds from its address to being told, of every pod but the first of each ring, which waits for nobody."""
         waits = []
-        for sights in _by_ring(self.live()).values():
+        for sights in by_ring(self.live()).values():
             sights.sort(key=lambda s: s.address_at or 0.0)
             waits += [max(0.0, s.told_at - s.address_at) for s in sights[1:] if s.told_at and s.address_at]
         return waits
@@ -167,10 +185,10 @@ class Observer:
         """Whether every list is full and all in it are alive, or every ConfigMap names the live pods and no other."""
         if self._config_maps:
             return all(
-                self._content.get(ring) == {s.pod.address for s in sights}
-                for ring, sights in _by_ring(self.live()).items()
+                self._content.get(ring) == frozenset(s.pod.address for s in sights)
+                for ring, sights in by_ring(self.live()).items()
             )
-        return all(_full(sights) for sights in _by_ring(self.live()).values())
+        return all(_full(sights) for sights in by_ring(self.live()).values())
 
     def right_since(self) -> float:
         """When the last list came that made it right; only while it is."""
@@ -180,27 +198,29 @@ class Observer:
 
     def most_listed(self, ring: str, count: int) -> list[Sight]:
         """The pods of a ring whose death concerns the most others."""
-        sights = _by_ring(self.live())[ring]
+        sights = by_ring(self.live())[ring]
         listed = Counter(address for s in sights for address in s.pod.peers)
         return sorted(sights, key=lambda s: (-listed[s.pod.address], s.pod.name))[:count]
 
     def in_one_piece(self) -> bool:
         """Whether the lists of each ring connect it."""
         return self._config_maps or all(
-            connected({s.pod.address: list(s.pod.peers) for s in sights}) for sights in _by_ring(self.live()).values()
+            connected({s.pod.address: list(s.pod.peers) for s in sights}) for sights in by_ring(self.live()).values()
         )
 
 
 def _full(sights: list[Sight]) -> bool:
+    """Whether nothing is missing: those of small rings and of a young ring's seeds are longer."""
     addresses = {s.pod.address for s in sights}
-    size = min(K, len(sights) - 1)
+    least = min(K, len(sights) - 1)
     return all(
-        len(s.pod.peers) == size and s.pod.address not in s.pod.peers and addresses.issuperset(s.pod.peers)
+        len(s.pod.peers) >= least and s.pod.address not in s.pod.peers and addresses.issuperset(s.pod.peers)
         for s in sights
     )
 
 
-def _by_ring(sights: Iterable[Sight]) -> dict[str, list[Sight]]:
+def by_ring(sights: Iterable[Sight]) -> dict[str, list[Sight]]:
+    """Ring -> its pods, in the order they came in."""
     found: dict[str, list[Sight]] = defaultdict(list)
     for sight in sights:
         found[sight.pod.ring].append(sight)
@@ -221,6 +241,6 @@ def _pod(raw: dict[str, Any]) -> Projection:
     )
 
 
-def _config_map(raw: dict[str, Any]) -> tuple[str, frozenset[str], int]:
-    content = raw["data"][ADDRESSES]
-    return raw["metadata"]["labels"][CONFIG_MAP_LABEL], frozenset(content.split()), len(content)
+def _config_map(raw: dict[str, Any]) -> Content:
+    text = raw["data"][ADDRESSES]
+    return Content(raw["metadata"]["labels"][CONFIG_MAP_LABEL], frozenset(text.split()), len(text))

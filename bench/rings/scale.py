@@ -27,10 +27,16 @@ _FEWEST_NODES = 4
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """So many pods, as evenly as can be in so many rings."""
+    """So many pods, as evenly as can be in so many rings.
+
+    rate: how many of them the Deployments' controllers make a second, about; 0 for as many as the machine can.
+    deaths: whether pods die after all are there.
+    """
 
     pods: int
     rings: int = 1
+    rate: int = 0
+    deaths: bool = True
 
     @property
     def nodes(self) -> int:
@@ -38,6 +44,11 @@ class Scale:
 
     def __str__(self) -> str:
         return f"{self.pods:,}" + (f" in {self.rings} rings" if self.rings > 1 else "")
+
+    @property
+    def flags(self) -> list[str]:
+        """Of kube-controller-manager. For each pod its clients send a create and an event."""
+        return [f"--kube-api-qps={2 * self.rate}", f"--kube-api-burst={2 * self.rate}"] if self.rate else []
 
     def deployments(self) -> dict[str, tuple[str, int]]:
         """Name -> ring and replicas."""
@@ -64,7 +75,7 @@ def deployment(name: str, ring: str) -> dict[str, Any]:
 
 
 def injected(name: str, ring: str) -> dict[str, Any]:
-    """The pod of a 7 KiB review, in a ring, as the webhook leaves it: record, labels, volume and all. A pod template."""
+    """A pod template: the pod of a 7 KiB review, in a ring, as the webhook leaves it."""
     written = written_pod(_SIZE)
     annotations = written["metadata"]["annotations"] | {PREFIX + "ring": ring}
     pod = {"metadata": {"labels": {APP: name}, "annotations": annotations}, "spec": written["spec"]}

@@ -1,7 +1,7 @@
 """One installation for all tests of this folder: a control plane of its own, whose API server may be stopped.
 
-All of it is one group of pytest-xdist, so one worker runs it, one test after the other. Each test has a namespace of
-its own and starts the controllers that it needs. test_rights.py comes last: it looks back at all the others.
+One worker runs it all, one test after the other (tests/support/together.py). Each test has a namespace of its own and
+starts the controllers that it needs. test_rights.py comes last: it looks back at all the others.
 """
 
 from __future__ import annotations
@@ -18,16 +18,10 @@ from tests.support.controller import ControllerProcess
 
 FOLDER = Path(__file__).parent
 LAST = FOLDER / "test_rights.py"
-GROUP = "rings"
 _left_out = pytest.StashKey[list[str]]()
 
 
-# First, since pytest-xdist reads the marks in the same hook.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if FOLDER in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(GROUP))
     items.sort(key=lambda item: item.path == LAST)
     here = {item.path for item in items}
     _leave_out(config, [path.name for path in FOLDER.glob("test_*.py") if path not in here])
@@ -48,7 +42,7 @@ def _leave_out(config: pytest.Config, what: list[str]) -> None:
 def whole(pytestconfig: pytest.Config) -> None:
     """Skips a test that says something about all the others unless all of them run."""
     if left_out := pytestconfig.stash[_left_out]:
-        pytest.skip(f"only with all tests of this folder, and without {left_out[0]}")
+        pytest.skip(f"needs all tests of this folder; left out: {len(left_out)}, such as {left_out[0]}")
 
 
 @pytest.fixture(scope="package")

@@ -30,7 +30,7 @@ METRICS = {
     "api_calls_total": "counter",
     "reconcile_failures_total": "counter",
 }
-LABELS = {
+LABELS: dict[str, set[str]] = {
     "kind": set(KINDS),
     "result": set(RESULTS),
     "verb": {"get", "list", "watch", "create", "update", "patch", "delete"},

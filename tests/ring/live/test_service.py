@@ -17,7 +17,9 @@ from webhook.ring import service
 from webhook.rings import Ring
 
 NAME = "habitat-ring-payments"
-LINGER = 2
+LINGER = 4
+"""Seconds; long enough for a pod to come back in time on a busy machine."""
+
 OURS = {"app.kubernetes.io/managed-by": "habitat-webhook", "habitat.sh/ring": "payments"}
 
 
@@ -191,6 +193,19 @@ def test_foreign_service_is_not_touched_and_the_ring_forms_without_it(
     rings.scale(namespace, "redis", 2)
     rings.ring(namespace, 2)
     there(rings, namespace)
+
+
+def test_service_whose_label_is_taken_away_is_somebody_elses_from_then_on(rings: Installation, namespace: str) -> None:
+    rings.deploy(namespace, "redis", 2, ring="payments")
+    there(rings, namespace)
+    where = (NAME, f"--namespace={namespace}")
+    rings.cluster.kubectl("label", "service", *where, "app.kubernetes.io/managed-by-")
+    heard(rings, namespace, "ForeignService", "Service")
+    before = put(rings, namespace, selector={"app": "web"})
+    rings.scale(namespace, "redis", 4)
+    rings.ring(namespace, 4)
+    assert find(rings, path(namespace)) == before
+    assert not requests(rings, namespace, "update", "services")
 
 
 def text(rings: Installation, namespace: str) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.controlplane.client import WaitError
 from tests.ring.live.installation import ENABLED, SHARED, Installation, address, connected, deployment, healthy, peers
 from tests.ring.live.observing import Object, ask, find, heard, leading, requests, shown
 from tests.support.controller import ControllerProcess
@@ -79,7 +80,11 @@ def everybody(rings: Installation, *namespaces: str, each: int = 2) -> list[Obje
         last[:] = [pod for part in parts for pod in part]
         return all(len(part) == each for part in parts) and healthy(last)
 
-    rings.wait("one ring of all", attempt, seconds=30)
+    try:
+        rings.wait("one ring of all", attempt, seconds=30)
+    except WaitError:
+        lists = "\n".join(f"{p['metadata']['namespace']} {address(p)} {peers(p)}" for p in last)
+        raise AssertionError(f"no ring of {each} pods in each of {namespaces}, but\n{lists}") from None
     return last
 
 
