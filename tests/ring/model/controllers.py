@@ -34,16 +34,20 @@ class Controller:
         self.writes = self.conflicts = 0
         self._connection = 0  # events of an earlier one do not arrive any more
         self._connected = False
+        self._behind_until = 0.0
         self._planned: set[Ring] = set()
         server.watchers.append(self._watch)
 
     # -- the informer -------------------------------------------------------------------------------------------------
     def connect(self, behind: float = 0.0) -> None:
-        """Lists, then watches. behind: seconds by which the list is old; it catches up after CATCH_UP_SECONDS."""
+        """Lists, then watches. behind: seconds by which the list is old; what came after it comes CATCH_UP_SECONDS late,
+        all at once: a view is never half old.
+        """
         self._connection += 1
         self._connected = True
         self.view = {event.key: event for event in self.server.snapshot(self.clock.now - behind)}
         self._plan_all()
+        self._behind_until = self.clock.now + CATCH_UP_SECONDS if behind else 0.0
         if behind:
             self.clock.after(CATCH_UP_SECONDS, self._catch_up, self._connection)
 
@@ -57,7 +61,7 @@ class Controller:
             self.connect()
 
     def _watch(self, event: Event) -> None:
-        if not self._connected:
+        if not self._connected or self.clock.now < self._behind_until:
             return
         self.clock.after(self.random.uniform(0.005, LAG_SECONDS), self._receive, event, self._connection)
         if self.random.random() < TWICE:
