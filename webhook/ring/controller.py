@@ -198,7 +198,10 @@ class Controller:
         if new.live and new.managed and new.peers is None:
             self._peers.address_seen(new.uid)
         rings = self._index.put(new)
-        self._look_at(rings or ({self._ring(new)} if old is new else set()))
+        if old is not None and (old is new or self._ring(old) != self._ring(new)):
+            # The index may have known of the new ring already, by the answer to a write.
+            rings |= {self._ring(old), self._ring(new)}
+        self._look_at(rings)
 
     def _ring(self, pod: Member) -> Ring:
         return pod.ring if pod.ring and self._index.admitted(pod) else Ring(pod.namespace, "")

@@ -32,19 +32,16 @@ class Index:
         """Take in what a pod is now, unless something newer is known; the rings that this concerns, with the one that
         the pod has left.
         """
-        now = member.ring if self.admitted(member) and member.ring else Ring(member.namespace, "")
         with self._lock:
-            before = self._of.get(member.uid)
-            known = self._rings[before].get(member.uid) if before else None
-            if known is not None and known.version > member.version:
-                return set()
-            if before is not None and before != now:
-                self._drop(before, member.uid)
-            self._of[member.uid] = now
-            self._rings[now][member.uid] = member
-            if known is not None and known == member and before == now:
-                return set()
-        return {now} if before is None else {now, before}
+            return self._put(member)
+
+    def answered(self, member: Member) -> None:
+        """Take in a pod as the answer to a write has it, unless something newer is known, or that it is no more: the
+        watch may have told of its end before the answer is read, and would not tell of it again.
+        """
+        with self._lock:
+            if member.uid in self._of:
+                self._put(member)
 
     def remove(self, member: Member) -> set[Ring]:
         """The pod is no more; the ring that it was in."""
@@ -54,6 +51,21 @@ class Index:
                 return set()
             self._drop(ring, member.uid)
         return {ring}
+
+    def _put(self, member: Member) -> set[Ring]:
+        now = member.ring if self.admitted(member) and member.ring else Ring(member.namespace, "")
+        before = self._of.get(member.uid)
+        known = self._rings[before].get(member.uid) if before else None
+        if known is not None and before is not None and known.version > member.version:
+            # Somebody's change, which an answer to a write of ours has brought already without anybody's looking.
+            return {before, now}
+        if before is not None and before != now:
+            self._drop(before, member.uid)
+        self._of[member.uid] = now
+        self._rings[now][member.uid] = member
+        if known is not None and known == member and before == now:
+            return set()
+        return {now} if before is None else {now, before}
 
     def _drop(self, ring: Ring, uid: str) -> None:
         self._rings[ring].pop(uid, None)

@@ -40,8 +40,8 @@ class Controller:
 
     # -- the informer -------------------------------------------------------------------------------------------------
     def connect(self, behind: float = 0.0) -> None:
-        """Lists, then watches. behind: seconds by which the list is old; what came after it comes CATCH_UP_SECONDS late,
-        all at once: a view is never half old.
+        """Lists, then watches. behind: seconds by which the list is old; what came after it comes CATCH_UP_SECONDS
+        late, all at once: a view is never half old.
         """
         self._connection += 1
         self._connected = True

@@ -62,7 +62,7 @@ class Peers:
     def _written(self, written: Written) -> None:
         if written.member is not None:
             # What the answer says, before the watch does: the next plan must not repeat the write.
-            self._index.put(written.member)
+            self._index.answered(written.member)
         if written.result in ("ok", "gone"):
             with self._lock:
                 since = self._seen.pop(written.change.member.uid, None)
