@@ -48,7 +48,7 @@ class Scale:
     @property
     def flags(self) -> list[str]:
         """Of kube-controller-manager. For each pod its clients send a create and an event."""
-        return [f"--kube-api-qps={2 * self.rate}", f"--kube-api-burst={2 * self.rate}"] if self.rate else []
+        return [f"--kube-api-qps={2 * self.rate}", f"--kube-api-burst={self.rate}"] if self.rate else []
 
     def deployments(self) -> dict[str, tuple[str, int]]:
         """Name -> ring and replicas."""

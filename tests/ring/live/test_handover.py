@@ -89,7 +89,7 @@ def test_leader_that_is_asked_to_end_gives_the_lease_up_and_the_other_need_not_w
         assert rings.lease()["leaseTransitions"] >= 1
 
 
-def test_leader_that_wakes_up_after_another_has_taken_over_writes_nothing_of_what_it_had_in_mind(
+def test_leader_that_wakes_up_after_another_has_taken_over_writes_nothing_over_what_that_has_written(
     rings: Installation, namespace: str, pair: Pair
 ) -> None:
     """Suspended in the middle of its writes, as a machine that swaps or is moved does it."""
