@@ -47,8 +47,8 @@ class Scale:
 
     @property
     def flags(self) -> list[str]:
-        """Of kube-controller-manager. For each pod its clients send a create and an event."""
-        return [f"--kube-api-qps={2 * self.rate}", f"--kube-api-burst={self.rate}"] if self.rate else []
+        """Of kube-controller-manager, whose client sends a create for each pod."""
+        return [f"--kube-api-qps={self.rate}", f"--kube-api-burst={self.rate}"] if self.rate else []
 
     def deployments(self) -> dict[str, tuple[str, int]]:
         """Name -> ring and replicas."""

@@ -24,6 +24,7 @@ class Request(BaseHTTPRequestHandler):
     """One request, and the means to answer it, or not."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body that goes out after its header would wait 40 ms for an acknowledgement
     server: Scripted
     body: bytes
 

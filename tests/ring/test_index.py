@@ -56,6 +56,28 @@ def test_change_of_somebody_else_that_an_answer_has_brought_already_is_looked_at
     assert index.put(pod(4, ring="other")) == {Ring("shop", "other")}
 
 
+def test_version_that_is_lower_counts_after_a_cluster_was_restored_from_a_backup() -> None:
+    index = Index(frozenset())
+    index.put(pod(900, address="10.0.0.1"))
+    assert index.put(pod(20, address="10.0.0.2")) == {RING}
+    assert [m.address for m in index.members(RING)] == ["10.0.0.2"]
+
+
+def test_rings_that_an_object_concerns_are_those_of_the_pods_that_mount_it_now() -> None:
+    index = Index(frozenset())
+    index.put(pod(1, config_map="tuning"))
+    index.put(pod(1, uid="two", ring="other", config_secret="tuning"))
+    assert index.mounting("ConfigMap", "shop", "tuning") == {RING}
+    assert index.mounting("Secret", "shop", "tuning") == {Ring("shop", "other")}
+    assert index.mounting("ConfigMap", "elsewhere", "tuning") == set()
+    index.put(pod(2, ring="other", config_map="tuning"))
+    assert index.mounting("ConfigMap", "shop", "tuning") == {Ring("shop", "other")}
+    index.put(pod(3, ring="other"))
+    assert index.mounting("ConfigMap", "shop", "tuning") == set()
+    index.remove(pod(1, uid="two"))
+    assert index.mounting("Secret", "shop", "tuning") == set()
+
+
 def test_answer_that_comes_after_something_newer_changes_nothing() -> None:
     index = Index(frozenset())
     index.put(pod(1))

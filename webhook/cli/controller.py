@@ -8,6 +8,7 @@ import click
 
 from webhook.cli.options import settings_of, settings_options
 from webhook.ring.settings import ControllerSettings
+from webhook.settings import SettingError
 
 _EPILOG = """\b
 Example, from a workstation, with the rights of the current context:
@@ -29,5 +30,5 @@ def controller(**values: Any) -> None:
 
     try:
         run(settings)
-    except ConfigError as error:
+    except (ConfigError, SettingError) as error:
         raise click.ClickException(str(error)) from None

@@ -230,13 +230,14 @@ class Client:
                 answer = _exchange(
                     rest, method, self.url + path, query, headers | authorization, content, seconds, stream=stream
                 )
+                # A streamed error is read here, which returns its connection.
+                error_body = answer.data if answer.status >= 300 else b""
             except (HTTPError, OSError) as error:
                 self._called(verb, resource, NO_ANSWER)
                 raise ApiError(NO_ANSWER, type(error).__name__, str(error), call=call) from error
             self._called(verb, resource, answer.status)
             if answer.status < 300:
                 return answer
-            error_body = answer.data  # a streamed one is read here, which returns its connection
             if answer.status == 401 and not repeated and self._reload(generation):
                 repeated = True
                 continue
@@ -282,6 +283,8 @@ class Client:
     def _use(self, access: config.Access) -> None:
         configuration = access.configuration
         configuration.connection_pool_maxsize = self._connections
+        # Otherwise each renewal of a token, which is each request, looks through the environment for a proxy again.
+        configuration.proxy = configuration.proxy
         configuration.socket_options = tcp_keepalive_socket_options(**_DEAD_PEER)
         self._configuration = configuration
         self.namespace = access.namespace

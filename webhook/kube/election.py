@@ -9,8 +9,8 @@ Never two at once, which rests on this:
   the duration. So he has stopped before anybody may begin, however long the answer took, and with `elapsed` also when
   the machine slept. `leading` is that comparison, made anew each time it is asked.
 
-What is left is a write that was sent while leading and is carried out late, by less than the duration: a writer must
-name what it has read (uid, old value), as every write of this controller does.
+What is left is a write that was sent while leading and is carried out late, by the time-out of its call at most: a
+writer must name what it has read (uid, old value), as every write of this controller does.
 
 Why not `kubernetes.leaderelection` (version 37): it measures by the wall clock, which may be set; it counts the
 deadline from after the last renewal, has no time-outs on its calls, and notices the deadline only when a call has

@@ -32,11 +32,17 @@ from webhook.ring.reconcile.writes import NotLeadingError, Writer
 from webhook.ring.settings import ControllerSettings
 from webhook.rings import Ring
 
-_LOOKERS = 4
+LOOKERS = 4
+"""How many rings are looked at, and written to, at a time."""
+
 _GATHER_PODS = 20_000
 _GATHER_MOST = 0.25
 """A look costs some microseconds a member, so changes of a ring are gathered for n/20,000 seconds: 5 ms for a hundred
 pods, a quarter of a second at most."""
+
+_GATHER_DEATHS = 0.5
+"""Where one pod dies, more do: those of a node, or of a Deployment that is made smaller. Their deaths are gathered, so
+that a list which loses names is written once. Nobody waits for that: a Supervisor that knows others reads no list."""
 
 _PAUSE_SECONDS = 2.0
 _COUNT_SECONDS = 5.0
@@ -86,7 +92,9 @@ class Controller:
         self._acting = threading.Event()
         self._busy = threading.Condition()
         self._looks = 0  # looks under way
-        self._writer = Writer(client, workers=settings.workers, allowed=self._allowed, metrics=metrics, log=log)
+        self._writer = Writer(
+            client, workers=settings.workers, rings=LOOKERS, allowed=self._allowed, metrics=metrics, log=log
+        )
         self._services = Services(
             client,
             services.store,
@@ -96,19 +104,20 @@ class Controller:
             events=self._events,
         )
         self._peers = Peers(self._writer, self._index, metrics, log)
+        self._configs = Configs(
+            client,
+            self._writer,
+            config_maps=config_maps.store,
+            secrets=secrets.store if secrets else None,
+            pace=settings.pace(),
+            tell=self._tell,
+        )
         self._reconciler = Reconciler(
             self._index,
             peers=self._peers,
             keys=Keys(client, check=settings.key_check, allowed=self._allowed, metrics=metrics, tell=self._tell),
             services=self._services,
-            configs=Configs(
-                client,
-                self._writer,
-                config_maps=config_maps.store,
-                secrets=secrets.store if secrets else None,
-                pace=settings.pace(),
-                tell=self._tell,
-            ),
+            configs=self._configs,
             events=self._events,
             log=log,
         )
@@ -120,7 +129,7 @@ class Controller:
         for informer in self._informers:
             informer.start()
         self._events.start()
-        threads = [threading.Thread(target=self._work, name=f"look-{n}", daemon=True) for n in range(_LOOKERS)]
+        threads = [threading.Thread(target=self._work, name=f"look-{n}", daemon=True) for n in range(LOOKERS)]
         threads.append(threading.Thread(target=self._count, name="count", daemon=True))
         for thread in threads:
             thread.start()
@@ -156,7 +165,7 @@ class Controller:
         return self._acting.is_set() and self._election.leading
 
     def _begin(self) -> None:
-        self._reconciler.begin()
+        self._reconciler.clear()
         self._acting.set()
         self.metrics.leader.set(1)
         self._all()
@@ -168,6 +177,7 @@ class Controller:
         with self._busy:
             if not self._busy.wait_for(lambda: self._looks == 0, timeout=_PAUSE_SECONDS):
                 self._log("warning", "a write is still under way, though leadership has ended")
+        self._reconciler.clear()
 
     def _all(self) -> None:
         for ring in {*self._index.rings(), *self._services.rings()}:
@@ -184,6 +194,8 @@ class Controller:
     def _versions(self, client: Client, kind: str, resource: str) -> Informer[Any]:
         def changed(old: Version | None, new: Version | None) -> None:
             about = new or old
+            if new is None and old is not None:
+                self._configs.forget(kind, old.namespace, old.name)
             if about is not None and old != new:
                 self._look_at(self._index.mounting(kind, about.namespace, about.name))
 
@@ -193,7 +205,7 @@ class Controller:
         if new is None:
             if old is not None:
                 self._peers.forget(old.uid)
-                self._look_at(self._index.remove(old))
+                self._look_at(self._index.remove(old), least=_GATHER_DEATHS)
             return
         if new.live and new.managed and new.peers is None:
             self._peers.address_seen(new.uid)
@@ -201,7 +213,7 @@ class Controller:
         if old is not None and (old is new or self._ring(old) != self._ring(new)):
             # The index may have known of the new ring already, by the answer to a write.
             rings |= {self._ring(old), self._ring(new)}
-        self._look_at(rings)
+        self._look_at(rings, least=_GATHER_DEATHS if new.gone else 0.0)
 
     def _ring(self, pod: Member) -> Ring:
         return pod.ring if pod.ring and self._index.admitted(pod) else Ring(pod.namespace, "")
@@ -212,9 +224,9 @@ class Controller:
         if ring is not None:
             self._look_at({ring})
 
-    def _look_at(self, rings: set[Ring]) -> None:
+    def _look_at(self, rings: set[Ring], *, least: float = 0.0) -> None:
         for ring in rings:
-            self._queue.add_after(ring, min(_GATHER_MOST, self._index.size(ring) / _GATHER_PODS))
+            self._queue.add_after(ring, max(least, min(_GATHER_MOST, self._index.size(ring) / _GATHER_PODS)))
 
     def _tell(self, ring: Ring, members: Sequence[Member], kind: Kind, reason: str, note: str) -> None:
         self._services.say(ring, kind, reason, note)

@@ -22,6 +22,8 @@ class Index:
         self._lock = threading.Lock()
         self._rings: dict[Ring, dict[str, Member]] = defaultdict(dict)
         self._of: dict[str, Ring] = {}
+        self._ahead: set[str] = set()  # uids that are here as an answer has them, which the watch has not shown yet
+        self._mounts: dict[tuple[str, str, str], set[str]] = defaultdict(set)  # kind, namespace, name -> uids
 
     def admitted(self, member: Member) -> bool:
         """Whether it may be in the ring that it names."""
@@ -33,6 +35,12 @@ class Index:
         the pod has left.
         """
         with self._lock:
+            known = self._known(member.uid)
+            if known is not None and member.uid in self._ahead and known.version > member.version:
+                # Somebody's change, which an answer to a write of ours has brought already without anybody's looking.
+                return {self._of[member.uid], self._place(member)}
+            # Any other version of the watch counts, also a lower one: a cluster may have been restored from a backup.
+            self._ahead.discard(member.uid)
             return self._put(member)
 
     def answered(self, member: Member) -> None:
@@ -40,7 +48,9 @@ class Index:
         watch may have told of its end before the answer is read, and would not tell of it again.
         """
         with self._lock:
-            if member.uid in self._of:
+            known = self._known(member.uid)
+            if known is not None and known.version < member.version:
+                self._ahead.add(member.uid)
                 self._put(member)
 
     def remove(self, member: Member) -> set[Ring]:
@@ -50,25 +60,33 @@ class Index:
             if ring is None:
                 return set()
             self._drop(ring, member.uid)
+            self._ahead.discard(member.uid)
         return {ring}
 
     def _put(self, member: Member) -> set[Ring]:
-        now = member.ring if self.admitted(member) and member.ring else Ring(member.namespace, "")
-        before = self._of.get(member.uid)
-        known = self._rings[before].get(member.uid) if before else None
-        if known is not None and before is not None and known.version > member.version:
-            # Somebody's change, which an answer to a write of ours has brought already without anybody's looking.
-            return {before, now}
-        if before is not None and before != now:
+        now, before, known = self._place(member), self._of.get(member.uid), self._known(member.uid)
+        if before is not None:
             self._drop(before, member.uid)
         self._of[member.uid] = now
         self._rings[now][member.uid] = member
+        for mounted in _mounted(member):
+            self._mounts[mounted].add(member.uid)
         if known is not None and known == member and before == now:
             return set()
         return {now} if before is None else {now, before}
 
+    def _place(self, member: Member) -> Ring:
+        return member.ring if self.admitted(member) and member.ring else Ring(member.namespace, "")
+
+    def _known(self, uid: str) -> Member | None:
+        ring = self._of.get(uid)
+        return None if ring is None else self._rings[ring].get(uid)
+
     def _drop(self, ring: Ring, uid: str) -> None:
-        self._rings[ring].pop(uid, None)
+        for mounted in _mounted(self._rings[ring].pop(uid)):
+            self._mounts[mounted].discard(uid)
+            if not self._mounts[mounted]:
+                del self._mounts[mounted]
         if not self._rings[ring]:
             del self._rings[ring]
 
@@ -90,9 +108,10 @@ class Index:
     def mounting(self, kind: str, namespace: str, name: str) -> set[Ring]:
         """Rings with a pod of that namespace whose configuration is that object. kind: "ConfigMap" or "Secret"."""
         with self._lock:
-            return {
-                ring
-                for ring, members in self._rings.items()
-                for m in members.values()
-                if m.namespace == namespace and (m.config_map if kind == "ConfigMap" else m.config_secret) == name
-            }
+            return {self._of[uid] for uid in self._mounts.get((kind, namespace, name), ())}
+
+
+def _mounted(member: Member) -> list[tuple[str, str, str]]:
+    """Kind, namespace and name of the objects that its configuration comes from."""
+    found = (("ConfigMap", member.config_map), ("Secret", member.config_secret))
+    return [(kind, member.namespace, name) for kind, name in found if name]

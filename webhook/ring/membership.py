@@ -24,9 +24,10 @@ the others. Pods of a small ring that restart forget, and find those that
 have not restarted, since they name all.
 
 Why writes stay few. A new pod costs one, in a small ring one for each member, gathered where many come at once. A death
-costs the lists that name it: about K by rule 3, since the least listed are chosen. A seed of a young ring is in all of
-them, and its death rewrites each once; what they get instead are settled pods as soon as there are, so that this
-happens at the birth of a ring and not later.
+costs the lists that name it: K on average, since all lists together have K entries a pod, and about K in a settled
+ring, since the least listed are chosen. A seed of a young ring is in all its lists, and its death rewrites each of
+them, whenever it comes; what they get instead are settled pods as soon as there are, so that this happens to a pod at
+most K times after its ring has settled.
 
 What no list can help against, and docs/rings.md says so: all that know a pod restart within the same seconds, and that
 pod alone does not; or an address is given to a pod of another ring without a key while somebody's file still has it.
@@ -72,7 +73,7 @@ def plan(members: Iterable[Member], now: float) -> dict[str, tuple[str, ...]]:
     addresses = {m.address for m in live}
     size = WHOLE if len(live) <= WHOLE + 1 else K
     kept = {m.uid: _kept(m, addresses) for m in live}
-    full = min(size, len(live) - 1)
+    full = min(size, len(addresses) - 1)  # pods on a node's own network share its address
     short = [m for m in live if len(kept[m.uid]) < max(full, len(m.peers or ()))]
     if not short:
         return {}
@@ -145,12 +146,10 @@ class _Choice:
 
     def _young(self, missing: int, taken: set[str], *, others: bool) -> list[str]:
         """The seeds, and behind them, if asked for, all others, the least listed first."""
-        found = [m.address for m in self.seeds if m.address not in taken][:missing]
-        if others and len(found) < missing:
-            rest = [m for m in self.live if m.address not in taken and m.address not in found]
-            rest.sort(key=lambda m: (self.listed[m.address], *_age(m)))
-            found += [m.address for m in rest[: missing - len(found)]]
-        return found
+        found = [m.address for m in self.seeds]
+        if others:
+            found += [m.address for m in sorted(self.live, key=lambda m: (self.listed[m.address], *_age(m)))]
+        return [a for a in dict.fromkeys(found) if a not in taken][:missing]
 
     def _entry(self, member: Member) -> tuple[int, bool, float, str]:
         return self.listed[member.address], not member.ready, member.created, member.address

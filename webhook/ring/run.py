@@ -12,15 +12,18 @@ from types import FrameType
 from webhook import __version__
 from webhook.kube.client import Client
 from webhook.log import Log
-from webhook.ring.controller import Controller
+from webhook.ring.controller import LOOKERS, Controller
 from webhook.ring.health import Health
 from webhook.ring.metrics import Metrics
 from webhook.ring.settings import ControllerSettings
-from webhook.settings import address
+from webhook.settings import SettingError, address
 
 
 def run(settings: ControllerSettings) -> None:
-    """Returns when a signal has asked for the end and the Lease is given up. Raises ConfigError, OSError (the port)."""
+    """Returns when a signal has asked for the end and the Lease is given up.
+
+    Raises ConfigError, and SettingError for a port that is taken.
+    """
     log = Log(settings.log_level)
     stop = threading.Event()
 
@@ -33,17 +36,23 @@ def run(settings: ControllerSettings) -> None:
         signal.signal(number, end)
     kubeconfig = settings.kubeconfig if str(settings.kubeconfig) != "." else None
     client = Client.connect(
-        kubeconfig, user_agent=f"habitat-webhook-controller/{__version__}", connections=settings.workers + 8
+        kubeconfig, user_agent=f"habitat-webhook-controller/{__version__}", connections=settings.workers * LOOKERS + 8
     )
     identity = f"{socket.gethostname()}_{uuid.uuid4()}"
     metrics = Metrics()
     controller = Controller(client, settings, identity=identity, metrics=metrics, log=log)
-    health = Health(
-        address(settings.metrics_listen, "--metrics-listen"),
-        live=controller.live,
-        ready=controller.ready,
-        metrics=metrics.text,
-    )
+    try:
+        health = Health(
+            address(settings.metrics_listen, "--metrics-listen"),
+            live=controller.live,
+            ready=controller.ready,
+            metrics=metrics.text,
+        )
+    except OSError as error:
+        raise SettingError(
+            f"--metrics-listen is {settings.metrics_listen!r}, which cannot be had ({error.strerror or error}); "
+            "allowed: a free port of this machine, or port 0 for any"
+        ) from None
     health.start()
     announce = Log("info")  # at any --log-level: with port 0 nothing else tells where it is
     announce(

@@ -78,8 +78,8 @@ class History:
         """
 
         def logged() -> Counter[str] | None:
-            found = self._rings.patches(self._namespace)
-            return found if found.total() >= self.written.total() else None
+            found, perhaps = self._rings.patches(self._namespace), self._rings.unanswered(self._namespace)
+            return found if found.total() + perhaps >= self.written.total() else None
 
         return {
             name: f"{count} patches, {self.written[name]} changes"

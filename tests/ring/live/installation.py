@@ -138,11 +138,16 @@ class Installation:
 
     def patches(self, namespace: str) -> Counter[str]:
         """Pod -> how many patches of it have succeeded."""
-        return Counter(
-            c.name
-            for c in self.done()
-            if (c.verb, c.resource, c.namespace, c.code) == ("patch", "pods", namespace, 200)
-        )  # fmt: skip
+        return Counter(c.name for c in self._patches(namespace) if c.code == 200)
+
+    def unanswered(self, namespace: str) -> int:
+        """How many patches of pods may have succeeded or not: their caller was killed before it had an answer, which
+        the API server logs as a timeout, also when it has stored the change.
+        """
+        return sum(c.code >= 500 for c in self._patches(namespace))
+
+    def _patches(self, namespace: str) -> list[audit.Call]:
+        return [c for c in self.done() if (c.verb, c.resource, c.namespace) == ("patch", "pods", namespace)]
 
     def deploy(self, namespace: str, name: str, replicas: int, **annotations: str) -> None:
         """A plain Deployment of an annotated pod; `ring="x"` is the annotation habitat.sh/ring (ring_key: ring-key)."""

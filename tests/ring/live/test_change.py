@@ -149,16 +149,17 @@ def test_writer_says_how_each_of_many_writes_has_ended_and_counts_them(
 ) -> None:
     metrics, log, told = Metrics(), KeptLog(), list[Written]()
     leading = True
-    writer = Writer(client, workers=4, allowed=lambda: leading, metrics=metrics, log=log)
+    writer = Writer(client, workers=4, rings=1, allowed=lambda: leading, metrics=metrics, log=log)
     try:
         seen = member(pod)
         gone = replace(seen, name="redis-1")
         stranger = replace(seen, uid="00000000-0000-0000-0000-000000000000")
         changes = [Change(stranger, OLD), Change(gone, OLD), Change(seen, OLD)]
-        written = writer.write(changes, told.append)
-        assert [w.result for w in written] == ["conflict", "gone", "ok"]
-        assert {id(w) for w in told} == {id(w) for w in written}
-        assert written[2].member == replace(member(admin.get(seen.path)), since=written[2].member.since)
+        batch = writer.write(changes, told.append)
+        assert {id(w) for w in told} == {id(w) for w in batch.results}
+        assert {w.result: w.change.member for w in told} == {"conflict": stranger, "gone": gone, "ok": seen}
+        now = next(w.member for w in told if w.member is not None)
+        assert now == replace(member(admin.get(seen.path)), since=now.since)
         assert {r: metrics.writes["peers", r]._value.get() for r in ("ok", "conflict", "gone", "error")} == {
             "ok": 1,
             "conflict": 1,
@@ -167,7 +168,7 @@ def test_writer_says_how_each_of_many_writes_has_ended_and_counts_them(
         }
         leading = False
         with pytest.raises(NotLeadingError):
-            writer.write([Change(written[2].member, NEW)], told.append)
+            writer.write([Change(now, NEW)], told.append)
         assert annotations(admin, seen) == ("\n".join(OLD), None)
     finally:
         writer.stop()

@@ -36,7 +36,9 @@ yet: a shared one may be named before it is made."""
 
 
 class Reconciler:
-    """Peers first, since Supervisors wait for them; then the key, the Service, and the configuration."""
+    """Peers first, since Supervisors wait for them; then the key, the Service, and the configuration. Only what the
+    configuration is now has to be known before: a pod gets it with its first peers.
+    """
 
     def __init__(
         self,
@@ -57,9 +59,11 @@ class Reconciler:
         self._events = events
         self._log = log
 
-    def begin(self) -> None:
-        """Leadership begins."""
-        self._configs.begin()
+    def clear(self) -> None:
+        """Leadership begins or ends: what is remembered of an earlier one is old."""
+        self._configs.clear()
+        self._keys.clear()
+        self._services.clear()
 
     def look(self, ring: Ring) -> Outcome:
         """Have the ring as it should be. ring: with the name "" the pods of a namespace that are in no ring of ours.
@@ -70,12 +74,15 @@ class Reconciler:
         present = [m for m in members if not m.gone]
         steps = Steps()
         wanted: dict[str, str] = {}
-        steps.run(lambda: wanted.update(self._configs.wanted(present)))
+        known = steps.run(lambda: wanted.update(self._configs.wanted(present)))
         well = True
         if not ring.name:
             self._refused(present)
         elif present:
-            well = self._peers.look([m for m in present if m.managed], wanted)
+            batch = self._peers.look([m for m in present if m.managed], wanted)
+            well = batch.well
+            if batch.more:
+                steps.times.append(0.0)
             self._guard(ring, present, steps)
             # A pod that is to have its first peers gets its generation with them, in one write.
             told = {m.uid for m in present if m.address}
@@ -84,7 +91,8 @@ class Reconciler:
         else:
             self._keys.forget(ring)
             steps.run(lambda: self._services.empty(ring))
-        steps.run(lambda: self._configs.look(ring, present, wanted))
+        if known:  # otherwise a wave that waits for its pods would be forgotten
+            steps.run(lambda: self._configs.look(ring, present, wanted))
         missed = [e for e in steps.errors if not namespace_goes(e)]
         if steps.errors and not missed:
             self._log("debug", "no such namespace, or not for long", ring=str(ring), error=str(steps.errors[0]))

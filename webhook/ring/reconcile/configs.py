@@ -11,7 +11,7 @@ from webhook.kube.client import ApiError, Client
 from webhook.ring import rollout
 from webhook.ring.pods import Member
 from webhook.ring.reconcile.tell import Tell
-from webhook.ring.reconcile.writes import Change, Writer, Written
+from webhook.ring.reconcile.writes import DONE, Change, Writer, Written
 from webhook.rings import Ring
 
 
@@ -28,6 +28,9 @@ Versions = Mapping[str, Version]
 """All such objects by "namespace/name", from a watch of their metadata alone."""
 
 _RETRY_SECONDS = 1.0
+_WAVE_SECONDS = 1.0
+"""How long the writes of a wave may take, since the ring's new pods wait meanwhile. What is left is in a later wave."""
+
 _LEAST_SECONDS = 0.05
 _RESOURCES = {"ConfigMap": "configmaps", "Secret": "secrets"}
 
@@ -67,9 +70,14 @@ class Configs:
                     found[m.uid] = generation
         return found
 
-    def begin(self) -> None:
-        """Leadership begins: what is remembered of an earlier one is old."""
+    def clear(self) -> None:
+        """Leadership begins or ends: what is remembered of an earlier one is old."""
         self._memories.clear()
+
+    def forget(self, kind: str, namespace: str, name: str) -> None:
+        """The object is no more."""
+        with self._lock:
+            self._generations.pop((kind, f"{namespace}/{name}"), None)
 
     def look(self, ring: Ring, members: Sequence[Member], wanted: Mapping[str, str]) -> float | None:
         """Tell the pods whose turn it is; seconds until the next look. members: those that are not about to get it with
@@ -99,9 +107,12 @@ class Configs:
             self._tell(ring, [], "Warning", "ConfigurationStalls", note[:1].upper() + note[1:] + ".")
         if plan.patch:
             changes = [Change(by_uid[p.uid], generation=p.wanted) for p in plan.patch]
-            for written in self._writer.write(changes, _nothing):
-                if written.result not in ("ok", "gone"):
-                    memory, failed = memory.without(written.change.member.uid), True
+            batch = self._writer.write(changes, _nothing, seconds=_WAVE_SECONDS)
+            begun = {w.change.member.uid for w in batch.results if w.result in DONE}
+            for change in changes:
+                if change.member.uid not in begun:
+                    memory = memory.without(change.member.uid)
+            failed = batch.left > 0 or not batch.well
         self._memories[ring] = memory
         if failed:
             return _RETRY_SECONDS

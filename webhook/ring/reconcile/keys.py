@@ -23,6 +23,9 @@ from webhook.ring.reconcile.tell import Tell
 from webhook.ring.reconcile.writes import NotLeadingError
 from webhook.rings import Ring
 
+TRY_SECONDS = 1.0
+"""Between two looks for a key whose making has failed, at the least."""
+
 
 class Keys:
     """allowed: asked before each write. tell: an event about a member's owner and the ring's Service. check: seconds
@@ -45,7 +48,14 @@ class Keys:
         self._tell = tell
         self._lock = threading.Lock()  # rings are looked at by several threads
         self._looked: dict[tuple[Ring, str], float] = {}  # ring and namespace -> when its Secret was last looked for
+        self._tried: dict[tuple[Ring, str], float] = {}  # the same, also when that has failed
         self._missing: set[tuple[Ring, str]] = set()
+
+    def clear(self) -> None:
+        """Leadership begins or ends: what is remembered of an earlier one is old."""
+        with self._lock:
+            self._looked, self._tried, self._missing = {}, {}, set()
+            self._metrics.keys_missing.set(0)
 
     def look(self, ring: Ring, members: Sequence[Member], found: Mapping[str, Any] | None, steps: Steps) -> str | None:
         """Have every namespace with a member that takes a managed key have it, each a step of its own.
@@ -60,12 +70,17 @@ class Keys:
         now, made = time.monotonic(), list[str]()
         revision = service.key_revision(found) if found else None
         everybody = [m for pods in users.values() for m in pods]
-        if self._due(ring, ring.namespace, now):
-            steps.run(lambda: self._own(ring, revision, everybody, made))
-        for namespace, pods in users.items():
-            if namespace != ring.namespace and self._due(ring, namespace, now):
-                steps.run(partial(self._copy, ring, namespace, pods))
-        steps.times.append(self._check)
+        todo = {ring.namespace: partial(self._own, ring, revision, everybody, made)}
+        todo |= {n: partial(self._copy, ring, n, pods) for n, pods in users.items() if n != ring.namespace}
+        for namespace, step in todo.items():
+            waits = self._waits((ring, namespace), now)
+            if waits > 0:
+                steps.times.append(waits)
+                continue
+            with self._lock:
+                self._tried[ring, namespace] = now
+            steps.run(step)
+            steps.times.append(self._check)
         return next(iter(made), None)
 
     def tell_made(self, ring: Ring, members: Sequence[Member], revision: str) -> None:
@@ -81,8 +96,11 @@ class Keys:
                 users[m.namespace].append(m)
         return users
 
-    def _due(self, ring: Ring, namespace: str, now: float) -> bool:
-        return now - self._looked.get((ring, namespace), -self._check) >= self._check
+    def _waits(self, place: tuple[Ring, str], now: float) -> float:
+        """Seconds until the Secret is to be looked for: a namespace full of new pods is no reason to ask for each."""
+        with self._lock:
+            looked = self._looked.get(place, -self._check) + self._check
+            return max(looked, self._tried.get(place, -TRY_SECONDS) + TRY_SECONDS) - now
 
     def _own(self, ring: Ring, revision: str | None, users: Sequence[Member], made: list[str]) -> None:
         """The key itself, in the ring's own namespace; the revision goes into `made` when it was made just now."""
@@ -171,5 +189,6 @@ class Keys:
         """Nobody takes the ring's key from us any more."""
         with self._lock:
             self._looked = {place: at for place, at in self._looked.items() if place[0] != ring}
+            self._tried = {place: at for place, at in self._tried.items() if place[0] != ring}
             self._missing = {place for place in self._missing if place[0] != ring}
             self._metrics.keys_missing.set(len(self._missing))

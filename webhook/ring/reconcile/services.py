@@ -45,7 +45,13 @@ class Services:
         self._empty_since: dict[Ring, float] = {}
         self._made: dict[Ring, tuple[float, dict[str, Any]]] = {}  # until the watch shows it
         self._lock = threading.Lock()  # rings are looked at by several threads
-        self._foreign: set[Ring] = set()
+        self._foreign: dict[Ring, float] = {}  # ring -> when its name was last seen to be taken
+
+    def clear(self) -> None:
+        """Leadership begins or ends: what is remembered of an earlier one is old."""
+        with self._lock:
+            self._empty_since, self._made, self._foreign = {}, {}, {}
+            self._metrics.foreign.set(0)
 
     def rings(self) -> list[Ring]:
         """Those that have a Service of ours, with or without members."""
@@ -69,7 +75,8 @@ class Services:
         self._empty_since.pop(ring, None)
         found = self.of(ring)
         if found is None:
-            return self._create(ring, owners, revision)
+            waits = self._foreign.get(ring, -FOREIGN_SECONDS) + FOREIGN_SECONDS - time.monotonic()
+            return waits if waits > 0 else self._create(ring, owners, revision)
         self._not_foreign(ring)
         if found["metadata"].get("deletionTimestamp"):
             return LAG_SECONDS
@@ -128,7 +135,7 @@ class Services:
         if not found or service.is_ours(found[0]):
             return LAG_SECONDS
         with self._lock:
-            self._foreign.add(ring)
+            self._foreign[ring] = time.monotonic()
             self._metrics.foreign.set(len(self._foreign))
         label = f"{service.MANAGED_BY[0]}={service.MANAGED_BY[1]}"
         note = (
@@ -143,7 +150,7 @@ class Services:
 
     def _not_foreign(self, ring: Ring) -> None:
         with self._lock:
-            self._foreign.discard(ring)
+            self._foreign.pop(ring, None)
             self._metrics.foreign.set(len(self._foreign))
 
     def _say(self, found: Mapping[str, Any] | None, kind: Kind, reason: str, note: str) -> None:
@@ -164,6 +171,8 @@ class Services:
             return call()
         except ApiError as error:
             result = "conflict" if error.status == 409 else "gone" if namespace_goes(error) else "error"
+            if result == "gone":
+                raise
             if error.status == 404 or (error.status == 409 and error.reason == "Conflict"):
                 return None  # another one by now: the watch will tell, and we look again
             raise

@@ -16,12 +16,13 @@ class Steps:
         self.times: list[float] = []
         self.errors: list[ApiError] = []
 
-    def run(self, step: Callable[[], float | None]) -> None:
-        """Do it. It returns the seconds until it wants to be done again, None for never."""
+    def run(self, step: Callable[[], float | None]) -> bool:
+        """Do it. It returns the seconds until it wants to be done again, None for never. Whether it has not failed."""
         try:
             again = step()
         except ApiError as error:
             self.errors.append(error)
-        else:
-            if again is not None:
-                self.times.append(again)
+            return False
+        if again is not None:
+            self.times.append(again)
+        return True

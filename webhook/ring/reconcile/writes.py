@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +16,10 @@ from webhook.ring.metrics import Kind, Metrics, Result
 from webhook.ring.pods import PEERS_MANAGER, Member, member
 
 CONFIG_MANAGER = "habitat-webhook-config"
+
+WRITE_SECONDS = 0.5
+"""How long one plan is carried out. Some plans have thousands of writes, and meanwhile pods die and come: what is left
+by then is planned anew, with all of them in mind."""
 
 _CONFLICT = (409, 422)
 """422: a `test` of the JSON Patch has failed: another uid, or another value than the one that was seen."""
@@ -62,35 +68,75 @@ class Written:
     member: Member | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What came of the changes that were begun, and how many were not: time was over."""
+
+    results: list[Written]
+    left: int
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing has failed of what was begun."""
+        return all(w.result in DONE for w in self.results)
+
+    @property
+    def more(self) -> bool:
+        """Whether to go on at once. Not when nothing went well: what fails comes again after a while."""
+        return self.left > 0 and any(w.result in DONE for w in self.results)
+
+
+DONE: tuple[Result, ...] = ("ok", "gone")
+
+
 class Writer:
-    """Carries out changes of pods, `workers` at a time. allowed: asked before each one."""
+    """Carries out changes of pods. allowed: asked before each one.
+
+    workers: how many writes of one ring are under way at a time. rings: how many rings are written to at a time, each
+    with that many, so that none waits for the slow writes of another.
+    """
 
     def __init__(
-        self, client: Client, *, workers: int, allowed: Callable[[], bool], metrics: Metrics, log: Log
+        self, client: Client, *, workers: int, rings: int, allowed: Callable[[], bool], metrics: Metrics, log: Log
     ) -> None:
+        self._workers = workers
         self._client = client
         self._allowed = allowed
         self._metrics = metrics
         self._log = log
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="write")
+        self._pool = ThreadPoolExecutor(workers * rings, thread_name_prefix="write")
 
     def stop(self) -> None:
         """Let what is under way end, and begin nothing any more."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def write(self, changes: Iterable[Change], done: Callable[[Written], None]) -> list[Written]:
-        """All of them; `done` is called with each as it ends, on a thread of the pool. Raises NotLeadingError."""
+    def write(
+        self, changes: Iterable[Change], done: Callable[[Written], None], *, seconds: float = WRITE_SECONDS
+    ) -> Batch:
+        """In this order; `done` is called with each as it ends, on any thread. Raises NotLeadingError.
 
-        def one(change: Change) -> Written:
-            written = self._one(change)
-            self._metrics.writes[change.kind, written.result].inc()
-            done(written)
-            return written
-
-        todo = list(changes)
+        seconds: after which none is begun any more, but for as many as are under way at a time.
+        """
+        todo = deque(changes)
+        until = time.monotonic() + seconds
         if not self._allowed():
             raise NotLeadingError
-        return [one(todo[0])] if len(todo) == 1 else list(self._pool.map(one, todo))
+
+        def lane(_: int) -> list[Written]:
+            results: list[Written] = []
+            while not results or time.monotonic() < until:
+                try:
+                    change = todo.popleft()
+                except IndexError:
+                    break
+                results.append(self._one(change))
+                self._metrics.writes[change.kind, results[-1].result].inc()
+                done(results[-1])
+            return results
+
+        lanes = range(min(self._workers, len(todo)))
+        found = map(lane, lanes) if len(lanes) == 1 else self._pool.map(lane, lanes)
+        return Batch([written for results in found for written in results], len(todo))
 
     def _one(self, change: Change) -> Written:
         if not self._allowed():
