@@ -60,7 +60,7 @@ def main() -> int:
         code = 1
     except KeyboardInterrupt:
         code = 130
-    if results:  # what there is of them: a whole run takes a quarter of an hour
+    if results:  # what there is of them: a whole run takes 25 minutes
         made = section(results)
         print(_OUTPUTS[arguments.output](made, head))
         if arguments.write and code == 0:

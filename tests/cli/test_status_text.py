@@ -87,7 +87,7 @@ in no ring: 1 pod
 └─ lone  running  yes    -       5m   10.0.0.8  -
 
 2 rings, 10 pods: 5 errors, 1 note
-The ring controller mends what is wrong with lists, Services and keys within a second: does it run, and what does its \
+The ring controller mends what is wrong with lists, Services and keys within seconds: does it run, and what does its \
 log say?"""
 
 

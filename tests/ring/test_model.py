@@ -135,7 +135,7 @@ BAD = {
     # Every pod does, where its own address is all that is there when it starts.
     "its own address first": (Design(own_first), BIRTH, "lists itself"),
     # The name answers with nothing (exit 2) or with the pod itself; it is asked once.
-    "a DNS peer": (Design(dns=True), BIRTH, ""),
+    "a DNS peer": (Design(dns=True), BIRTH, "rings instead of"),
     # A pod of the other ring gets the address, and a restarted one calls it.
     "dead addresses stay": (Design(dead_ones_stay, reused_after=REUSED), CHURN, "has met"),
     # A pod that is contacted before its file arrives never reads it; those that contact it may list nobody else.

@@ -1,7 +1,7 @@
 """What is wrong with rings: pods, Services and what is known of Secrets in, a report out.
 
 Pure. It judges by the rules of webhook/ring/membership.py, but by what there is, and not by what the controller would
-do next: what a controller that runs mends within a second is said as well, since it may not run.
+do next: what a controller that runs mends within seconds is said as well, since it may not run.
 """
 
 from __future__ import annotations

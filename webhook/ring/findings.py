@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
-BY_CONTROLLER = "The ring controller mends this within a second: does it run, and what does its log say?"
+BY_CONTROLLER = "The ring controller mends this within seconds: does it run, and what does its log say?"
 """How the advice begins wherever that is so; said once is enough where several findings are listed."""
 
 

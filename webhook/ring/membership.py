@@ -33,7 +33,7 @@ What no list can help against, and docs/rings.md says so: all that know a pod re
 pod alone does not; or an address is given to a pod of another ring without a key while somebody's file still has it.
 And one thing is left to chance: a Supervisor counts itself, so half of a small ring of even size is enough for it to
 stop asking. Two halves that start in the same second, one of them with lists from before the other came, can stay
-apart; HYPOTHESIS_PROFILE=thorough finds such a history about once in 6,000.
+apart; HYPOTHESIS_PROFILE=thorough looks through thousands of histories to find one.
 
 design.md §7 says: choose among the pods created before, by rendezvous hash. tests/ring/test_model.py holds that rule,
 too, and the model breaks it: with late files a pod's list can consist of pods that have not read theirs.

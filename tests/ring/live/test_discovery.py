@@ -1,4 +1,4 @@
-"""The other ways to find each other, as far as an API server shows them: their limits are those of docs/rings.md."""
+"""The other ways to find each other, as far as an API server shows them: their limits are those of docs/discovery.md."""
 
 from __future__ import annotations
 

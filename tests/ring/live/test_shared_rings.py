@@ -63,10 +63,10 @@ def elsewhere(rings: Installation, namespace: str) -> Iterator[tuple[str, str]]:
         yield namespace, other
 
 
-def join(rings: Installation, namespace: str, replicas: int = 2) -> None:
+def join(rings: Installation, namespace: str, replicas: int = 2, **annotations: str) -> None:
     """A Deployment in the shared ring; the pods' grace is short, so that a namespace with them goes quickly."""
     ring = "shared" if namespace == HOME else SHARED
-    body = deployment(namespace, "app", replicas, ring=ring, ring_key="managed")
+    body = deployment(namespace, "app", replicas, ring=ring, **(annotations or {"ring_key": "managed"}))
     body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 1
     rings.cluster.apply(json.dumps(body))
 
@@ -97,19 +97,23 @@ def keyed(rings: Installation, namespace: str) -> Object:
     return rings.wait(f"the key in {namespace}", lambda: secret(rings, namespace), seconds=30)
 
 
+@pytest.mark.parametrize("keyed_ring", [False, True], ids=["no key", "managed key"])
 def test_ring_whose_namespace_is_founded_later_gets_its_service_and_its_key_then(
-    rings: Installation, elsewhere: tuple[str, str]
+    rings: Installation, elsewhere: tuple[str, str], *, keyed_ring: bool
 ) -> None:
     """The first test of this file: the others leave the namespace behind."""
     if find(rings, f"/api/v1/namespaces/{HOME}"):
         rings.cluster.kubectl("delete", "namespace", HOME, "--timeout=60s")
     for namespace in elsewhere:
-        join(rings, namespace)
+        join(rings, namespace, ring_key="managed" if keyed_ring else "ring-secret")
     everybody(rings, *elsewhere)
     found(rings)
-    first = keyed(rings, HOME)
-    assert [keyed(rings, namespace)["data"] for namespace in elsewhere] == [first["data"]] * 2
-    rings.wait("the Service", lambda: find(rings, f"/api/v1/namespaces/{HOME}/services/habitat-ring-shared"))
+    if keyed_ring:
+        first = keyed(rings, HOME)
+        assert [keyed(rings, namespace)["data"] for namespace in elsewhere] == [first["data"]] * 2
+    rings.wait(
+        "the Service", lambda: find(rings, f"/api/v1/namespaces/{HOME}/services/habitat-ring-shared"), seconds=30
+    )
     empty(rings)
 
 
