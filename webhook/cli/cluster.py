@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,7 +119,7 @@ class Cluster:
         services: list[Object] | None = None
         if self.may_list_services():
             with _said(self.client, self.scope):
-                services = [kept for raw in self._every("services") if (kept := ring_service(raw))]
+                services = [kept for raw in self._every("services") if (kept := service.projection(raw))]
         return Seen(once(pods), services)
 
     def report(self, seen: Seen) -> Report:
@@ -202,14 +202,6 @@ def once(members: Iterable[Member]) -> list[Member]:
     return list({m.uid: m for m in members}.values())
 
 
-def ring_service(raw: Mapping[str, Any]) -> Object | None:
-    """What is needed of a ring's Service, ours or not; None for any other."""
-    if service.ring_of(raw) is None:
-        return None
-    metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
-    return {"metadata": metadata, "spec": raw.get("spec") or {}}
-
-
 class Trouble(Log):
     """In the place of an informer's log: what keeps it from knowing what is. changed: called when that changes."""
 
@@ -258,7 +250,7 @@ class Following:
             self._services = Informer(
                 cluster.client,
                 cluster.path("services"),
-                ring_service,
+                service.projection,
                 lambda _old, _new: self.changed.set(),
                 name="services",
                 log=self.trouble,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from webhook.ring.pods import Member
-from webhook.ring.report import PodStatus, RingStatus, Seeded, full_name
+from webhook.ring.report import PodStatus, RingStatus, Seeded, full_name, short_name
 
 _GREEN, _RED, _GREY, _INK = "#2e7d32", "#c62828", "#9e9e9e", "#37474f"
 _COLOURS = {Seeded.YES: _GREEN, Seeded.FIRST: _GREEN, Seeded.NO: _RED}
@@ -66,12 +66,7 @@ def _pod(status: RingStatus, pod: PodStatus) -> Dot:
     m = pod.member
     seeded = {Seeded.YES: "seeded", Seeded.FIRST: "first of its ring", Seeded.NO: "not seeded"}
     said = f"{seeded.get(pod.seeded, 'its peers are not shown')}, {'ready' if m.ready else 'not ready'}"
-    return Dot(full_name(m), name_in(status, m), m.address, _COLOURS.get(pod.seeded, _GREY), said, m)
-
-
-def name_in(status: RingStatus, member: Member) -> str:
-    """A pod's name beside its ring's: with the namespace when that is another one."""
-    return member.name if member.namespace == status.ring.namespace else full_name(member)
+    return Dot(full_name(m), short_name(m, status.ring.namespace), m.address, _COLOURS.get(pod.seeded, _GREY), said, m)
 
 
 # text
@@ -85,7 +80,7 @@ def as_text(rings: Sequence[RingStatus]) -> str:
 def _text(status: RingStatus) -> Iterator[str]:
     yield _title(status)
     graph = status.graph
-    names = {m.uid: name_in(status, m) for m in graph.nodes}
+    names = {m.uid: short_name(m, status.ring.namespace) for m in graph.nodes}
     left = max((len(name) for name in names.values()), default=0)
     middle = max((len(m.address) for m in graph.nodes), default=0)
     unknown = "not seen" if status.in_part else "nobody's"

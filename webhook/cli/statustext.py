@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import click
 
 from webhook.ring.findings import BY_CONTROLLER, Finding, Severity
-from webhook.ring.pods import Member
-from webhook.ring.report import KeyStatus, PodStatus, Presence, Report, RingStatus, Seeded, State, full_name
+from webhook.ring.report import KeyStatus, PodStatus, Presence, Report, RingStatus, Seeded, State, short_name
 
 _BRANCH, _LAST, _STEM, _NOTHING = "├─ ", "└─ ", "│  ", "   "
 _SHORT_GENERATION = 8
@@ -120,17 +119,13 @@ def _ring(status: RingStatus, style: Style) -> Iterator[str]:
     parts += [_finding(f, style) for f in status.findings]
     yield from _branches(parts, more=bool(status.pods))
 
-    def named(m: Member) -> str:
-        return m.name if m.namespace == status.ring.namespace else full_name(m)
-
-    yield from _table(status.pods, named, style, in_part=status.in_part)
+    yield from _table(status.pods, status.ring.namespace, style, in_part=status.in_part)
 
 
 def _outside(report: Report, style: Style) -> Iterator[str]:
     yield f"{style.paint('in no ring', bold=True)}: {_number(len(report.outside), 'pod')}"
     yield from _branches([_finding(f, style) for f in report.findings], more=True)
-    one = report.scope.namespace
-    yield from _table(report.outside, lambda m: m.name if m.namespace == one else full_name(m), style, in_part=False)
+    yield from _table(report.outside, report.scope.namespace, style, in_part=False)
 
 
 def _branches(parts: Sequence[Sequence[str]], *, more: bool) -> Iterator[str]:
@@ -185,12 +180,12 @@ def _wrapped(text: str, style: Style, less: int = 0) -> list[str]:
 # the pods of a ring
 
 
-def _table(pods: Sequence[PodStatus], named: Callable[[Member], str], style: Style, *, in_part: bool) -> Iterator[str]:
+def _table(pods: Sequence[PodStatus], beside: str | None, style: Style, *, in_part: bool) -> Iterator[str]:
     if not pods:
         return
-    rows = list(_rows(pods, named, style, in_part=in_part, addresses=True))
+    rows = list(_rows(pods, beside, style, in_part=in_part, addresses=True))
     if style.width is not None and not style.wide and _width(rows) + len(_BRANCH) > style.width:
-        rows = list(_rows(pods, named, style, in_part=in_part, addresses=False))
+        rows = list(_rows(pods, beside, style, in_part=in_part, addresses=False))
     widths = _widths(rows)
     for number, row in enumerate(rows):
         tree = _STEM if number == 0 else _LAST if number == len(rows) - 1 else _BRANCH
@@ -200,13 +195,15 @@ def _table(pods: Sequence[PodStatus], named: Callable[[Member], str], style: Sty
 
 def _rows(
     pods: Sequence[PodStatus],
-    named: Callable[[Member], str],
+    beside: str | None,
     style: Style,
     *,
     in_part: bool,
     addresses: bool,
 ) -> Iterator[list[_Cell]]:
-    """The heading, then a row for each pod. addresses: name the peers rather than count them."""
+    """The heading, then a row for each pod. beside: the namespace that is said already. addresses: name the peers
+    rather than count them.
+    """
     configured = any(p.member.generation for p in pods)
     heading = ["POD", "STATE", "READY", "SEEDED", "AGE", "IP", "PEERS", *(["CONFIG"] if configured else [])]
     yield [_Cell(text) for text in heading + (["GROUP", "OWNER", "NODE"] if style.wide else [])]
@@ -214,7 +211,7 @@ def _rows(
         m = pod.member
         going = pod.state is State.GOING
         row = [
-            _Cell(named(m)),
+            _Cell(short_name(m, beside)),
             _Cell(pod.state.value, _STATE_COLOURS.get(pod.state, "yellow")),
             _Cell("-") if going else _Cell("yes", "green") if m.ready else _Cell("no", "yellow"),
             _Cell("-" if pod.seeded is Seeded.NONE else pod.seeded.value, _SEEDED_COLOURS.get(pod.seeded)),

@@ -67,7 +67,7 @@ class Controller:
         services = self._informer(
             client,
             "/api/v1/services",
-            _service,
+            service.projection,
             self._service,
             name="services",
             labels="=".join(service.MANAGED_BY),
@@ -294,11 +294,3 @@ class Controller:
 def _version(raw: dict[str, Any]) -> Version:
     metadata = raw["metadata"]
     return Version(metadata["namespace"], metadata["name"], metadata["resourceVersion"])
-
-
-def _service(raw: dict[str, Any]) -> dict[str, Any] | None:
-    """The Service without what would make every update a change."""
-    if service.ring_of(raw) is None:
-        return None
-    metadata = {k: v for k, v in raw["metadata"].items() if k != "managedFields"}
-    return {"metadata": metadata, "spec": raw.get("spec") or {}}

@@ -27,6 +27,7 @@ from webhook.ring.report import (
     ServiceStatus,
     State,
     full_name,
+    short_name,
 )
 from webhook.rings import Ring
 
@@ -129,7 +130,7 @@ class _Ring:
 
     def name(self, member: Member) -> str:
         """As short as it is clear beside the ring's name."""
-        return member.name if member.namespace == self.ring.namespace else full_name(member)
+        return short_name(member, self.ring.namespace)
 
     def finding(self, code: Code, message: str, pods: Iterable[Member] = ()) -> Finding:
         return Finding(code, message, tuple(map(full_name, pods)))

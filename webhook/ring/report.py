@@ -152,3 +152,8 @@ class Report:
 def full_name(member: Member) -> str:
     """A pod's "namespace/name"."""
     return f"{member.namespace}/{member.name}"
+
+
+def short_name(member: Member, namespace: str | None) -> str:
+    """A pod's name beside a namespace that is said already: with its own when that is another one."""
+    return member.name if member.namespace == namespace else full_name(member)

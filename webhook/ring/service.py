@@ -87,6 +87,16 @@ def ring_of(service: Mapping[str, Any]) -> Ring | None:
     return Ring(metadata["namespace"], ring) if ring not in ("", name) else None
 
 
+def projection(raw: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What is needed of a ring's Service, ours or not: without what would make every update a change; None for any
+    other Service.
+    """
+    if ring_of(raw) is None:
+        return None
+    metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
+    return {"metadata": metadata, "spec": raw.get("spec") or {}}
+
+
 def is_ours(service: Mapping[str, Any]) -> bool:
     """Whether the controller made it: by its label, and a name that it would give. All others it leaves alone."""
     return _labels(service).get(MANAGED_BY[0]) == MANAGED_BY[1] and ring_of(service) is not None

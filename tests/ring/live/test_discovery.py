@@ -1,4 +1,4 @@
-"""The other ways to find each other, as far as an API server shows them: their limits are those of docs/discovery.md."""
+"""The other ways to find each other, as far as an API server shows them; docs/discovery.md has their limits."""
 
 from __future__ import annotations
 
