@@ -46,7 +46,7 @@ test-node: venv ## injected pods on a real kubelet (KUBECONFIG=FILE names a clus
 bench: venv ## measure beside reference servers in one run; prints one table with ratios
 	@$(BIN)/python -m bench $(BENCH)
 
-bench-rings: venv ## the controller at 100 to 10,000 pods beside another design (25 minutes; BENCH=--help)
+bench-rings: venv ## the controller at 100 to 5,000 pods beside another design (20 minutes; BENCH=--help)
 	@$(BIN)/python -m bench.rings $(BENCH)
 
 controlplane: venv ## build and start a bare control plane, print its KUBECONFIG, stay up until Ctrl-C

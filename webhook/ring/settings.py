@@ -37,7 +37,7 @@ class ControllerSettings:
     wave_patience: float = _setting(30.0, "Seconds that a wave waits for the pods of the last one to be ready again.")
     resync: float = _setting(600.0, "Seconds after which every ring is looked at again though nothing has happened.")
     key_check: float = _setting(60.0, "Seconds after which it is checked that a ring's managed key still exists.")
-    workers: int = _setting(8, "Writes to pods of one ring at the same time.")
+    workers: int = _setting(16, "Writes to pods of one ring at the same time.")
     log_level: str = _setting("info", f"Least level that is logged: {', '.join(LOG_LEVELS)}.", choices=LOG_LEVELS)
 
     def validate(self) -> None:
