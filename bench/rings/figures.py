@@ -67,7 +67,7 @@ def section(results: Sequence[Result]) -> Section:
     ours = results[0]
     for result in results:
         named = [str(result.scale), result.design.name]
-        cells = [_cell(value, form) for value, form in _figures(result)]
+        cells = [format(value, form) for value, form in _figures(result)]
         if result.design is OURS:
             ours = result
             made.add([*named, *cells], _verdicts(result), result.document())
@@ -78,10 +78,10 @@ def section(results: Sequence[Result]) -> Section:
     return made
 
 
-def _figures(result: Result) -> list[tuple[float | None, str]]:
-    """Value and format of each column after the first two; None for what was not measured."""
+def _figures(result: Result) -> list[tuple[float, str]]:
+    """Value and format of each column after the first two."""
     up, pods = result.up, result.scale.pods
-    found: list[tuple[float | None, str]] = [
+    found: list[tuple[float, str]] = [
         (up.pods_a_second, ".0f"),
         (result.p(50), ".3f"),
         (result.p(99), ".3f"),
@@ -94,18 +94,13 @@ def _figures(result: Result) -> list[tuple[float | None, str]]:
         (result.at_most, ".0f"),
     ]
     for healed in (result.any_tenth, result.worst_tenth):
-        seconds, writes = (healed.seconds, healed.cost.writes) if healed else (None, None)
-        found += [(seconds, ".2f"), (writes, ",.0f")]
+        found += [(healed.seconds, ".2f"), (healed.cost.writes, ",.0f")]
     return found
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
 
 
 def _ratios(ours: Result, reference: Result) -> list[str]:
     pairs = zip(_figures(ours), _figures(reference), strict=True)
-    return [_ratio(a / b) if a is not None and b else "" for (a, _), (b, _) in pairs]
+    return [_ratio(a / b) if b else "" for (a, _), (b, _) in pairs]
 
 
 def _ratio(value: float) -> str:

@@ -65,15 +65,15 @@ class Healed:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """any_tenth, worst_tenth: after the deaths of either, None where nobody had to die. at_…: MiB of RSS at the start,
+    """any_tenth, worst_tenth: after the deaths of either. at_…: MiB of RSS at the start,
     when all pods were there, and at its highest. cuts: see Observer.
     """
 
     scale: Scale
     design: Design
     up: Up
-    any_tenth: Healed | None
-    worst_tenth: Healed | None
+    any_tenth: Healed
+    worst_tenth: Healed
     at_start: float
     at_scale: float
     at_most: float
@@ -105,8 +105,8 @@ def measure(design: Design, scale: Scale, directory: Path) -> Result:
         at_start = memory(running.pid).resident
         up = one.up()
         at_scale = memory(running.pid).resident
-        any_tenth = one.a_tenth_dies(worst=False) if scale.deaths else None
-        worst_tenth = one.a_tenth_dies(worst=True) if scale.deaths else None
+        any_tenth = one.a_tenth_dies(worst=False)
+        worst_tenth = one.a_tenth_dies(worst=True)
         return Result(scale, design, up, any_tenth, worst_tenth, at_start, at_scale, peak(running.pid), seen.cuts)
 
 

@@ -30,13 +30,11 @@ class Scale:
     """So many pods, as evenly as can be in so many rings.
 
     rate: how many of them the Deployments' controllers make a second, about; 0 for as many as the machine can.
-    deaths: whether pods die after all are there.
     """
 
     pods: int
     rings: int = 1
     rate: int = 0
-    deaths: bool = True
 
     @property
     def nodes(self) -> int:
