@@ -15,7 +15,7 @@ PYTEST ?=
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 SHELL := /bin/sh
-.PHONY: help venv run test test-node lint pytest bench bench-rings controlplane docs docs-check clean lock fmt
+.PHONY: help venv run test test-node lint pytest bench bench-rings controlplane image image-check docs docs-check clean lock fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -30,9 +30,10 @@ run: venv ## a real API server with the webhook and the examples; stays up until
 
 test: lint pytest ## lint, then every test (PYTEST='-k name' passes options on)
 
-lint: venv docs-check ## ruff, mypy --strict, the layers of the code, stale documentation
+lint: venv docs-check ## ruff, mypy --strict, the layers of the code, the Dockerfile, stale documentation
 	@echo "  ruff check" && $(BIN)/ruff check -q .
 	@echo "  ruff format" && $(BIN)/ruff format -q --check .
+	@echo "  hadolint" && $(BIN)/hadolint Dockerfile
 	@echo "  mypy" && $(BIN)/mypy --no-error-summary
 	@echo "  import-linter" && $(BIN)/lint-imports --no-logo >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
@@ -52,6 +53,12 @@ bench-rings: venv ## the controller at 100 to 5,000 pods beside another design (
 controlplane: venv ## build and start a bare control plane, print its KUBECONFIG, stay up until Ctrl-C
 	@$(BIN)/python -m tests.controlplane
 
+image: ## build the image by docker, podman or buildah (TAG=, BASE=, BUILD=, BUILDER=: see .ci/image)
+	@.ci/image
+
+image-check: venv ## carry out the Dockerfile's steps without any of them, and list what each package costs
+	@$(BIN)/python -m tests.image
+
 docs: venv ## write docs/annotations.md from the registry of annotations
 	@$(BIN)/habitat-webhook annotations -o markdown >docs/annotations.md.new && mv docs/annotations.md.new docs/annotations.md
 
@@ -62,10 +69,12 @@ docs-check: venv
 fmt: venv ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
-lock: venv ## bring both lock files up to date with pyproject.toml (UPGRADE=1: newest versions)
+lock: venv ## bring the lock files up to date with pyproject.toml (UPGRADE=1: newest versions)
 	@$(BIN)/pip-compile $(COMPILE) --output-file=requirements.lock pyproject.toml
 	@$(BIN)/pip-compile $(COMPILE) --allow-unsafe --constraint=requirements.lock --extra=dev \
 	  --output-file=requirements-dev.lock pyproject.toml
+	@$(BIN)/pip-compile $(COMPILE) --allow-unsafe --constraint=requirements-dev.lock --all-build-deps --only-build-deps \
+	  --output-file=requirements-build.lock pyproject.toml
 COMPILE = --quiet $(if $(filter-out 0,$(UPGRADE)),--upgrade) --generate-hashes --strip-extras \
   --no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 

@@ -12,7 +12,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +42,8 @@ def wait_for(what: str, find: Callable[[], T | None]) -> T:
 class WebhookServer:
     """Runs until `stop`; every log line is kept.
 
-    faulty: with the engine of tests/support/serve.py. files_limit: how many file descriptors it may have.
+    faulty: with the engine of tests/support/serve.py. files_limit: how many file descriptors it may have. program: what
+    starts `serve` instead of this interpreter.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class WebhookServer:
         files: Files | None = None,
         faulty: bool = False,
         files_limit: int | None = None,
+        program: Sequence[str] = (),
     ) -> None:
         self.files = files or Files(directory)
         if files is None:
@@ -62,8 +64,9 @@ class WebhookServer:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HABITAT_WEBHOOK_")}
         environment["PYTHONPATH"] = str(ROOT)
         limit = ("sh", "-c", f'ulimit -n {files_limit}; exec "$@"', "sh") if files_limit else ()
+        program = program or (sys.executable, *(FAULTY if faulty else REAL))
         self.process = spawn(
-            [*limit, sys.executable, *(FAULTY if faulty else REAL), *listen, *where, *flags],
+            [*limit, *program, *listen, *where, *flags],
             log=self.output,
             environment=environment,
             cwd=directory,
