@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from tests.controlplane.client import KubectlError, WaitError
+from tests.image.base import BaseError
+from tests.image.build import StepError
 from tests.node.place import PlaceError, existing, obstacle, own_node
 
 HERE = Path(__file__).parent
+ERRORS = (PlaceError, BaseError, StepError, KubectlError, WaitError, ValueError, subprocess.CalledProcessError)
 
 
 def main() -> int:
@@ -33,7 +36,7 @@ def main() -> int:
             with existing(arguments.kubeconfig, scratch) if arguments.kubeconfig else own_node(scratch) as cluster:
                 access = f"--node-access={cluster.access.to_json()}"
                 return pytest.main([str(HERE), access, "-v", "-p", "no:cacheprovider", *arguments.pytest])
-    except (PlaceError, KubectlError, WaitError, ValueError, subprocess.CalledProcessError) as error:
+    except ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

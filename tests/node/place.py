@@ -12,13 +12,14 @@ from pathlib import Path
 from tests.controlplane.build import ensure_binaries
 from tests.controlplane.client import Cluster, existing_cluster
 from tests.controlplane.locks import FileLock
-from tests.node import standin
+from tests.node import product, standin
 
 PROJECT = Path(__file__).resolve().parents[2]
 NODE = PROJECT.parent / "shared" / "node"
 MKIMAGE = NODE / "mkimage.py"
 NETWORK = "habnode"
-ARCHIVE = PROJECT / "build" / "habitat-stand-in.tar"
+IMAGES = (standin, product)
+ARCHIVES = PROJECT / "build"
 
 LOAD = """\
 {image} is not on that cluster's node. It is in {archive}; load it and run again:
@@ -37,26 +38,29 @@ def obstacle(kubeconfig: Path | None) -> str | None:
     if kubeconfig is None and os.geteuid() != 0:
         return "the one-node Kubernetes of ../shared/node needs root; KUBECONFIG=FILE names another cluster"
     if not MKIMAGE.is_file():
-        return "the stand-in image is made by ../shared/node/mkimage.py, which is not beside the project"
-    return standin.obstacle()
+        return "the images are made by ../shared/node/mkimage.py, which is not beside the project"
+    return next((reason for image in IMAGES if (reason := image.obstacle())), None)
 
 
 @contextlib.contextmanager
 def existing(kubeconfig: Path, scratch: Path) -> Iterator[Cluster]:
-    """Somebody's cluster; the image is only made, since its owner alone knows how to load it."""
+    """Somebody's cluster; the images are only made, since its owner alone knows how to load them."""
     if not kubeconfig.is_file():
         raise PlaceError(f"KUBECONFIG={kubeconfig} is not a file; name one kubeconfig")
-    ARCHIVE.parent.mkdir(exist_ok=True)
-    standin.build(ARCHIVE, MKIMAGE)
+    ARCHIVES.mkdir(exist_ok=True)
+    for image in IMAGES:
+        image.build(_archive(ARCHIVES, image.name()), MKIMAGE)
     kubectl = Path(shutil.which("kubectl") or ensure_binaries()["kubectl"])
     cluster = existing_cluster(kubeconfig.absolute(), scratch, kubectl=kubectl)
-    _expect_image(cluster, LOAD.format(image=standin.name(), archive=ARCHIVE))
+    for image in IMAGES:
+        name = image.name()
+        _expect_image(cluster, name, LOAD.format(image=name, archive=_archive(ARCHIVES, name)))
     yield cluster
 
 
 @contextlib.contextmanager
 def own_node(scratch: Path) -> Iterator[Cluster]:
-    """The node of ../shared/node: down at the end if it was down, without the image if it had none."""
+    """The node of ../shared/node: down at the end if it was down, without the images that it did not have."""
     state = Path(_run("bash", "-c", '. "$0" && echo "$N"', NODE / "env.sh").strip())
     state.mkdir(parents=True, exist_ok=True)
     lock = FileLock(state / "test-node.lock")
@@ -71,10 +75,12 @@ def own_node(scratch: Path) -> Iterator[Cluster]:
                 raise PlaceError(f"{NODE}/up.sh failed, see above")
         before = _images(state)
         undo.callback(lambda: [_ctr(state, "rm", image) for image in _images(state) - before])
-        standin.build(scratch / "image.tar", MKIMAGE)
-        said = _run(NODE / "import", scratch / "image.tar")
         cluster = existing_cluster(state / "kubeconfig", scratch, kubectl=NODE / "k")
-        _expect_image(cluster, f"../shared/node/import did not bring the image to the node:\n{said}")
+        for image in IMAGES:
+            name, archive = image.name(), _archive(scratch, image.name())
+            image.build(archive, MKIMAGE)
+            said = _run(NODE / "import", archive)
+            _expect_image(cluster, name, f"../shared/node/import did not bring {name} to the node:\n{said}")
         yield cluster
 
 
@@ -110,10 +116,14 @@ def _images(state: Path) -> set[str]:
     return set(_ctr(state, "ls", "-q").split())
 
 
-def _expect_image(cluster: Cluster, otherwise: str) -> None:
+def _archive(folder: Path, name: str) -> Path:
+    return folder / f"{name.rpartition('/')[2].replace(':', '-')}.tar"
+
+
+def _expect_image(cluster: Cluster, image: str, otherwise: str) -> None:
     """Raises PlaceError unless a pod of the image starts. It is never pulled: no registry is asked for the name."""
     with namespace(cluster) as name:
-        options = [f"--namespace={name}", f"--image={standin.name()}", "--image-pull-policy=Never"]
+        options = [f"--namespace={name}", f"--image={image}", "--image-pull-policy=Never"]
         cluster.kubectl("run", "image", *options, "--restart=Never", "--command", "--", "/bin/true")
 
         def seen() -> str | None:
@@ -121,5 +131,5 @@ def _expect_image(cluster: Cluster, otherwise: str) -> None:
             waiting = [c["state"].get("waiting", {}).get("reason") for c in status.get("containerStatuses", ())]
             return "missing" if "ErrImageNeverPull" in waiting else {"Succeeded": "there"}.get(status["phase"])
 
-        if cluster.wait("a first pod of the image", seen, seconds=120) == "missing":
+        if cluster.wait(f"a first pod of {image}", seen, seconds=120) == "missing":
             raise PlaceError(otherwise)
