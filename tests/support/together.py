@@ -11,7 +11,8 @@ from xdist.scheduler import LoadScopeScheduling
 TOGETHER = (
     "tests/ring/live/",  # one installation; first, since the units with most tests begin
     "tests/demo/test_run.py",  # one run of `make run`
-    "tests/kube/test_outage.py",  # a control plane, as the next one
+    "tests/docs/",  # a control plane, as the next two
+    "tests/kube/test_outage.py",
     "tests/controlplane/test_lifetime.py",
 )
 
