@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -37,7 +37,7 @@ class Leaf:
     """A server's certificate and its key, in PEM; the key is PKCS #8 without a password."""
 
     certificate: bytes
-    key: bytes
+    key: bytes = field(repr=False)
     not_after: datetime
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class Bundle:
 
     ca: bytes
     certificate: bytes
-    key: bytes
+    key: bytes = field(repr=False)
     not_after: datetime
     authority: Authority
 
@@ -72,14 +72,28 @@ def write(bundle: Bundle, directory: Path) -> None:
     match and keeps its old one. Raises OSError.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    write_files(
+        directory,
+        {
+            CA_KEY: bundle.authority.key_pem(),
+            CA_CERTIFICATE: bundle.ca,
+            KEY: bundle.key,
+            CERTIFICATE: bundle.certificate,
+        },
+    )
+
+
+def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Files of an existing directory, in this order, each replaced in one step; *.key are their owner's alone.
+
+    All are written beside their places before the first is put there. Raises OSError.
+    """
     with contextlib.ExitStack() as staged:
-        files = [
-            _stage(staged, directory / CA_KEY, bundle.authority.key_pem(), _PRIVATE),
-            _stage(staged, directory / CA_CERTIFICATE, bundle.ca, _PUBLIC),
-            _stage(staged, directory / KEY, bundle.key, _PRIVATE),
-            _stage(staged, directory / CERTIFICATE, bundle.certificate, _PUBLIC),
+        ready = [
+            _stage(staged, directory / name, content, _PRIVATE if name.endswith(".key") else _PUBLIC)
+            for name, content in files.items()
         ]
-        for temporary, target in files:
+        for temporary, target in ready:
             temporary.replace(target)
 
 

@@ -81,6 +81,15 @@ def check_namespace(name: str, where: str) -> None:
         raise SettingError(f"{where} is {name!r}; allowed: the name of a namespace")
 
 
+def check_object_name(name: str, field_name: str) -> None:
+    """Raise SettingError unless it can be the name of a Service, and so of most other objects."""
+    if not _DNS_LABEL.fullmatch(name):
+        raise SettingError(
+            f"{flag(field_name)} is {name!r}; allowed: at most 63 characters of a-z, 0-9 and -, not beginning or "
+            "ending with -"
+        )
+
+
 def check_cluster_domain(domain: str) -> None:
     """Raise SettingError unless it is a DNS name."""
     if not all(_DNS_LABEL.fullmatch(label) for label in domain.split(".")):

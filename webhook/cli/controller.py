@@ -1,4 +1,4 @@
-"""`habitat-webhook controller`: keep the rings of a cluster."""
+"""`habitat-webhook controller`: keep the rings of a cluster, and the webhook's certificates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from webhook.cli.options import settings_of, settings_options
-from webhook.ring.settings import ControllerSettings
+from webhook.controller.settings import Settings
 from webhook.settings import SettingError
 
 _EPILOG = """\b
@@ -17,16 +17,16 @@ Example, from a workstation, with the rights of the current context:
 
 
 @click.command(epilog=_EPILOG)
-@settings_options(ControllerSettings)
+@settings_options(Settings)
 def controller(**values: Any) -> None:
-    """Give the Supervisors of every ring their peers, keys and configuration, until SIGTERM.
+    """Give the Supervisors of every ring their peers, keys and configuration, and the webhook its certificates.
 
-    Run two or more: one acts, by a Lease, and the others take over within seconds. /livez, /readyz and /metrics are in
-    plain HTTP. The log is one JSON object a line on stdout; the line "controlling" names the port.
+    Until SIGTERM. Run two or more: one acts, by a Lease, and the others take over within seconds. /livez, /readyz and
+    /metrics are in plain HTTP. The log is one JSON object a line on stdout; the line "controlling" names the port.
     """
-    settings = settings_of(ControllerSettings, values)
+    settings = settings_of(Settings, values)
+    from webhook.controller.run import run
     from webhook.kube.errors import ConfigError
-    from webhook.ring.run import run
 
     try:
         run(settings)

@@ -22,8 +22,11 @@ _COMMANDS = {
     "status": ("webhook.cli.status:status", "Show rings, their pods and peers, and what is wrong with them."),
     "ring": ("webhook.cli.ring:ring", "Draw a ring's peer graph."),
     "serve": ("webhook.cli.serve:serve", "Answer the API server's admission reviews."),
-    "controller": ("webhook.cli.controller:controller", "Keep rings: peers, Services, keys, live configuration."),
-    "certs": ("webhook.cli.certs:certs", "Make certificates for the webhook's TLS."),
+    "controller": (
+        "webhook.cli.controller:controller",
+        "Keep rings and certificates, by the rights of a ServiceAccount.",
+    ),
+    "certs": ("webhook.cli.certs:certs", "Look at the webhook's certificates, renew them, make some for development."),
     "version": ("webhook.cli.version:version", "Say which version this is."),
 }
 

@@ -1,4 +1,4 @@
-"""The controller as a whole: informers fill the index and the queue, workers take rings from it, a Lease says who acts.
+"""The ring controller as a whole: informers fill the index and the queue, workers take rings from it.
 
 Who stands by has the same picture and writes nothing, so that a hand-over begins with a full index. Everything is
 level-triggered: an event says only which ring to look at, and a lost one is made up for by the next look.
@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from webhook.kube.client import Client
-from webhook.kube.election import Election
 from webhook.kube.events import Kind, Recorder
 from webhook.kube.informer import Informer
 from webhook.kube.queue import WorkQueue
@@ -49,10 +48,17 @@ _COUNT_SECONDS = 5.0
 
 
 class Controller:
-    """`run` until `stop` is set. ready: None, or what is still missing."""
+    """A part of the process (webhook.controller.process.Part). leading: asked before each write."""
 
     def __init__(
-        self, client: Client, settings: ControllerSettings, *, identity: str, metrics: Metrics, log: Log
+        self,
+        client: Client,
+        settings: ControllerSettings,
+        *,
+        leading: Callable[[], bool],
+        identity: str,
+        metrics: Metrics,
+        log: Log,
     ) -> None:
         self._settings = settings
         self._log = log
@@ -61,7 +67,7 @@ class Controller:
         self._stopping = threading.Event()
         self._index = Index(settings.shared())
         self._informers: list[Informer[Any]] = []
-        client.on_call = metrics.called
+        self._leading = leading
 
         pods = self._informer(client, "/api/v1/pods", member, self._pod, name="pods", labels=SELECTOR)
         services = self._informer(
@@ -77,18 +83,6 @@ class Controller:
         self._pods = pods
 
         self._events = Recorder(client, controller="habitat.sh/ring-controller", instance=identity, log=log)
-        self._election = Election(
-            client,
-            settings.namespace or client.namespace,
-            settings.lease,
-            identity,
-            duration=settings.lease_duration,
-            renew_deadline=settings.lease_renew,
-            retry=settings.lease_retry,
-            started=self._begin,
-            stopped=self._pause,
-            log=log,
-        )
         self._acting = threading.Event()
         self._busy = threading.Condition()
         self._looks = 0  # looks under way
@@ -121,63 +115,51 @@ class Controller:
             events=self._events,
             log=log,
         )
+        self._threads = [threading.Thread(target=self._work, name=f"look-{n}", daemon=True) for n in range(LOOKERS)]
+        self._threads.append(threading.Thread(target=self._count, name="count", daemon=True))
         metrics.watch(depth=lambda: len(self._queue), silence=self._silence, dropped=lambda: self._events.dropped)
 
     # -- life ---------------------------------------------------------------------------------------------------------
-    def run(self, stop: threading.Event) -> None:
-        """Until `stop`; the Lease is given up at the end."""
+    def start(self) -> None:
+        """Begin to watch; nothing is written before `begin`. Once only."""
         for informer in self._informers:
             informer.start()
         self._events.start()
-        threads = [threading.Thread(target=self._work, name=f"look-{n}", daemon=True) for n in range(LOOKERS)]
-        threads.append(threading.Thread(target=self._count, name="count", daemon=True))
-        for thread in threads:
+        for thread in self._threads:
             thread.start()
-        try:
-            while not stop.is_set() and not self._synced():
-                stop.wait(0.05)
-            if not stop.is_set():
-                self._election.run(stop)
-        finally:
-            self._stopping.set()
-            self._acting.clear()
-            self._queue.shutdown()
-            for informer in self._informers:
-                informer.stop()
-            self._writer.stop()
-            self._events.stop()
-            for thread in threads:
-                thread.join(5.0)
 
-    def ready(self) -> str | None:
-        """Whether it could act: it sees the cluster."""
-        waiting = [i.name for i in self._informers if not i.synced]
-        return f"not synced yet: {', '.join(waiting)}" if waiting else None
+    def stop(self) -> None:
+        """End. Once only."""
+        self._stopping.set()
+        self._acting.clear()
+        self._queue.shutdown()
+        for informer in self._informers:
+            informer.stop()
+        self._writer.stop()
+        self._events.stop()
+        for thread in self._threads:
+            thread.join(5.0)
 
-    def live(self) -> str | None:
-        """Nothing here depends on the API server: without it the process waits, and a restart would not help."""
-        return None
+    def waiting(self) -> list[str]:
+        """The watches that have not listed everything yet."""
+        return [i.name for i in self._informers if not i.synced]
 
-    def _synced(self) -> bool:
-        return all(i.synced for i in self._informers)
-
-    def _allowed(self) -> bool:
-        return self._acting.is_set() and self._election.leading
-
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """This process acts from now on."""
         self._reconciler.clear()
         self._acting.set()
-        self.metrics.leader.set(1)
         self._all()
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
         """Returns when no write is under way: what follows may be another's leadership."""
         self._acting.clear()
-        self.metrics.leader.set(0)
         with self._busy:
             if not self._busy.wait_for(lambda: self._looks == 0, timeout=_PAUSE_SECONDS):
                 self._log("warning", "a write is still under way, though leadership has ended")
         self._reconciler.clear()
+
+    def _allowed(self) -> bool:
+        return self._acting.is_set() and self._leading()
 
     def _all(self) -> None:
         for ring in {*self._index.rings(), *self._services.rings()}:

@@ -1,4 +1,4 @@
-"""The process: settings in, one controller until SIGTERM or SIGINT."""
+"""Settings in, the controller's parts until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import uuid
 from types import FrameType
 
 from webhook import __version__
+from webhook.certificates.metrics import CertificateMetrics
+from webhook.certificates.part import Certificates
+from webhook.controller.health import Health
+from webhook.controller.process import Part, Process
+from webhook.controller.settings import Settings
 from webhook.kube.client import Client
 from webhook.log import Log
 from webhook.ring.controller import LOOKERS, Controller
-from webhook.ring.health import Health
 from webhook.ring.metrics import Metrics
-from webhook.ring.settings import ControllerSettings
 from webhook.settings import SettingError, address
 
 
-def run(settings: ControllerSettings) -> None:
+def run(settings: Settings) -> None:
     """Returns when a signal has asked for the end and the Lease is given up.
 
     Raises ConfigError, and SettingError for a port that is taken.
@@ -40,12 +43,31 @@ def run(settings: ControllerSettings) -> None:
     )
     identity = f"{socket.gethostname()}_{uuid.uuid4()}"
     metrics = Metrics()
-    controller = Controller(client, settings, identity=identity, metrics=metrics, log=log)
+    client.on_call = metrics.called
+    process = Process(client, settings, identity=identity, leader=metrics.leader.set, log=log)
+    parts: list[Part] = [
+        Controller(client, settings, leading=process.leading, identity=identity, metrics=metrics, log=log)
+    ]
+    if settings.certificates == "managed":
+        parts.append(
+            Certificates(
+                client,
+                settings.policy(process.namespace),
+                namespace=process.namespace,
+                authority=settings.ca_secret,
+                serving=settings.tls_secret,
+                resync=settings.resync,
+                leading=process.leading,
+                identity=identity,
+                metrics=CertificateMetrics(metrics.registry),
+                log=log,
+            )
+        )
     try:
         health = Health(
             address(settings.metrics_listen, "--metrics-listen"),
-            live=controller.live,
-            ready=controller.ready,
+            live=process.live,
+            ready=process.ready,
             metrics=metrics.text,
         )
     except OSError as error:
@@ -65,7 +87,7 @@ def run(settings: ControllerSettings) -> None:
         version=__version__,
     )
     try:
-        controller.run(stop)
+        process.run(parts, stop)
     finally:
         health.stop()
         client.close()
