@@ -80,13 +80,13 @@ class Secret:
         self.name = f"Secret {namespace}/{name}"
         self._api = api
         self._collection = f"/api/v1/namespaces/{namespace}/secrets"
-        self._path = f"{self._collection}/{name}"
+        self.path = f"{self._collection}/{name}"
         self._metadata = {"name": name, "namespace": namespace, "labels": dict([MANAGED_BY])}
         self._kind = kind
 
     def read(self) -> Stored | None:
         try:
-            found = self._api.get(self._path, seconds=_CALL_SECONDS)
+            found = self._api.get(self.path, seconds=_CALL_SECONDS)
         except Exception as error:
             if _status(error) == _NOT_FOUND:
                 return None
@@ -106,7 +106,7 @@ class Secret:
         # 404: deleted since; the next look finds nothing.
         with _unless_changed(_CONFLICT, _NOT_FOUND):
             body = self._body(metadata, data, read.origin.get("type") or self._kind)
-            self._api.replace(self._path, body, manager=_MANAGER, seconds=_CALL_SECONDS)
+            self._api.replace(self.path, body, manager=_MANAGER, seconds=_CALL_SECONDS)
 
     def _body(self, metadata: Mapping[str, Any], data: Mapping[str, bytes], kind: str) -> dict[str, Any]:
         return {

@@ -24,7 +24,10 @@ QUICK = ("--lease-duration=3", "--lease-renew=2", "--lease-retry=0.3")
 
 
 class ControllerProcess:
-    """Runs until `stop`; every log line is kept. kubeconfig: whose rights it has. prefix: a command that runs it."""
+    """Runs until `stop`; every log line is kept. kubeconfig: whose rights it has. prefix: a command that runs it.
+
+    It leaves certificates alone unless a flag says otherwise: most installations of tests have their own.
+    """
 
     def __init__(self, directory: Path, kubeconfig: Path, *flags: str, prefix: Sequence[str] = ()) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -36,6 +39,7 @@ class ControllerProcess:
                 *prefix,
                 *(sys.executable, "-c", "from webhook.cli.main import main; main()", "controller"),
                 *(f"--kubeconfig={kubeconfig}", "--metrics-listen=127.0.0.1:0", "--namespace=habitat-webhook"),
+                "--certificates=none",
                 *flags,
             ],
             log=self.output,

@@ -1,62 +1,18 @@
-"""`habitat-webhook certs`: certificates for the webhook's TLS."""
+"""`habitat-webhook certs`: the certificates of the webhook's TLS."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
+from webhook.cli.group import LazyGroup
 
-import click
+_COMMANDS = {
+    "status": ("webhook.cli.certscluster:status", "Show CA, certificate and caBundles, and what is wrong with them."),
+    "rotate": ("webhook.cli.certscluster:rotate", "Have the controller change over to a new CA."),
+    "renew": ("webhook.cli.certscluster:renew", "Have the controller issue a new certificate."),
+    "dev": ("webhook.cli.certsdev:dev", "Make a CA and a server certificate, for development."),
+}
 
-from certs.authority import CertificateError
-from certs.dev import CA_CERTIFICATE, CERTIFICATE, KEY, LEAF_DAYS, issue, load_authority, write
-from webhook.cli.errors import Failure
-from webhook.cli.group import Command
-
-_EPILOG = """\b
-Example:
-  habitat-webhook certs dev --dns localhost --ip 127.0.0.1 --out ./certificates
-  habitat-webhook serve --tls-cert ./certificates/tls.crt --tls-key ./certificates/tls.key
-"""
-
-
-@click.group()
-def certs() -> None:
-    """Make certificates for the webhook's TLS."""
-
-
-@certs.command(cls=Command, epilog=_EPILOG)
-@click.option("--dns", multiple=True, metavar="NAME", help="A DNS name of the server; may be given several times.")
-@click.option("--ip", multiple=True, metavar="ADDRESS", help="An IP address of the server; may be given several times.")
-@click.option(
-    "--out",
-    required=True,
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where to write ca.crt, ca.key, tls.crt and tls.key.",
+certs = LazyGroup(
+    name="certs",
+    table=_COMMANDS,
+    help="Look at the webhook's certificates, renew them, or make some for development.",
 )
-@click.option(
-    "--days",
-    type=click.IntRange(1, 3650),
-    default=LEAF_DAYS,
-    show_default=True,
-    help="How long the server's certificate is valid.",
-)
-def dev(dns: tuple[str, ...], ip: tuple[str, ...], out: Path, days: int) -> None:
-    """Make a CA and a server certificate, for development.
-
-    Run it again to renew the server's certificate under the same CA: what trusts ca.crt goes on to trust it. In a
-    cluster use certificates that something renews, cert-manager for instance.
-    """
-    if not dns and not ip:
-        raise click.UsageError("give the names of the server: --dns NAME or --ip ADDRESS, one at least")
-    try:
-        ca = load_authority(out)
-        bundle = issue((*dns, *ip), now=datetime.now(UTC), ca=ca, days=days)
-        write(bundle, out)
-    except CertificateError as error:
-        raise Failure(str(error)) from error
-    except OSError as error:
-        raise Failure(f"cannot use {out}: {error.strerror or error}") from error
-    which = "the CA that was there" if ca else "a new CA"
-    click.echo(f"{out / CERTIFICATE}, {out / KEY}: for {', '.join((*dns, *ip))}, until {bundle.not_after:%F %H:%M} UTC")
-    click.echo(f"{out / CA_CERTIFICATE}: {which}, valid until {bundle.authority.not_after:%F %H:%M} UTC")
