@@ -17,7 +17,7 @@ from cryptography import x509
 from prometheus_client import CollectorRegistry
 
 from certs import authorities as cas
-from certs import leaf
+from certs import bundle, leaf
 from certs.authorities import Authorities
 from certs.rotation import Policy
 from certs.stores import Changed, Stored
@@ -124,7 +124,7 @@ class World:
         wanted = self.authorities().bundle()
         trusted = self.authorities().certificates
         current = leaf.decode(self.secrets[TLS].data).certificate
-        return set(self.bundles()) <= {wanted} and leaf.bundle.verifies(current, trusted, self.now)
+        return set(self.bundles()) <= {wanted} and bundle.verifies(current, trusted, self.now)
 
 
 @dataclass

@@ -22,6 +22,7 @@ from tests.controlplane.client import Cluster
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 RIGHTS, FENCE = "controller.yaml", "fence.yaml"
 SHARED_RINGS, WATCH_SECRETS = "controller-shared-rings.yaml", "controller-secrets.yaml"
+CERTIFICATES = "controller-certificates.yaml"
 PLAIN = (RIGHTS, FENCE)
 NAMESPACE, ACCOUNT = "habitat-webhook", "habitat-webhook-controller"
 

@@ -10,6 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = (
     "tests/ring/live/",  # one installation; first, since the units with most tests begin
+    "tests/certificates/live/",  # one installation
     "tests/demo/test_run.py",  # one run of `make run`
     "tests/docs/",  # a control plane, as the next two
     "tests/kube/test_outage.py",
