@@ -114,7 +114,7 @@ class Certificates:
 
     def _run(self) -> None:
         failures = 0
-        while self._wait(min(LOOK_SECONDS, _FIRST_DELAY * 2.0**failures) if failures else LOOK_SECONDS):
+        while self._wait(min(LOOK_SECONDS, _FIRST_DELAY * 2.0 ** (failures - 1)) if failures else LOOK_SECONDS):
             try:
                 again = self._keeper.look()
             except NotLeadingError:
