@@ -114,7 +114,7 @@ class Certificates:
 
     def _run(self) -> None:
         failures = 0
-        while self._wait(min(LOOK_SECONDS, _FIRST_DELAY * 2.0 ** (failures - 1)) if failures else LOOK_SECONDS):
+        while self._wait(min(LOOK_SECONDS, _FIRST_DELAY * 2.0 ** min(failures - 1, 16)) if failures else LOOK_SECONDS):
             try:
                 again = self._keeper.look()
             except NotLeadingError:
@@ -136,13 +136,15 @@ class Certificates:
     def _wait(self, seconds: float) -> bool:
         """Until a look is due, and this process acts; False at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ending or (self._acting and self._due), timeout=seconds)
-            self._changed.wait_for(lambda: self._ending or self._acting)
-            if not self._ending:
+            while not self._ending:
+                self._changed.wait_for(lambda: self._ending or (self._acting and self._due), timeout=seconds)
+                self._changed.wait_for(lambda: self._ending or self._acting)
                 self._changed.wait_for(lambda: self._ending, timeout=_GATHER_SECONDS)
-            self._due = False
-            self._looking = not self._ending
-            return not self._ending
+                if self._acting:  # still, and not only before the others were gathered
+                    self._due = False
+                    self._looking = True
+                    return True
+            return False
 
     def _tell(self, name: str, kind: Kind, reason: str, note: str) -> None:
         regarding = {
