@@ -103,7 +103,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do, and why, in words. settled: the CA that has to be seen everywhere once more before it is done."""
+    """What to do, and why, in words; "" for a WAIT in which nothing is under way.
+
+    settled: the CA that has to be seen everywhere once more before it is done.
+    """
 
     action: Action
     why: str
@@ -226,6 +229,8 @@ def _leaf(view: View, kept: Authorities, policy: Policy) -> Step:
         return Step(Action.BUNDLE, "the bundle beside the leaf is not the current one")
     if kept.next:
         return Step(Action.WAIT, "the next CA is published; it signs when every caBundle has held it for a while")
+    if not _signed_by_current(serving, kept):
+        return Step(Action.WAIT, "the current CA signs a leaf when every caBundle has held it for a while")
     return Step(Action.WAIT, "")
 
 

@@ -114,7 +114,7 @@ class Keeper:
         self._said: dict[str, str] = {}
 
     def look(self) -> bool:
-        """All that is to be done now. True when something was in the way, so that the next look should come soon.
+        """All that is to be done now. True when it waits for something, so that the next look should come soon.
 
         Raises NotLeadingError, and whatever the stores and the API raise: nothing is half done then, and the next look
         goes on.
@@ -131,7 +131,7 @@ class Keeper:
             view = self._view(kept)
             step = self._decide(view)
             if step.action is Action.WAIT:
-                return not well
+                return not well or step.why != ""
             if step.settled and not self._everywhere(step.settled):
                 return True
             try:

@@ -17,7 +17,7 @@ from webhook.kube.events import Kind, Recorder
 from webhook.kube.times import elapsed
 from webhook.log import Log, trace
 
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 5.0
 """Between two looks where nothing happens. Secrets are not watched: the controller may not list them."""
 
 _GATHER_SECONDS = 0.1

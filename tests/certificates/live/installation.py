@@ -75,7 +75,7 @@ class Installation:
             if process.process.poll() is None:
                 self.metrics.append(process.get("/metrics")[1])
 
-    def wait(self, what: str, attempt: Callable[[], T | None], *, seconds: float = 30) -> T:
+    def wait(self, what: str, attempt: Callable[[], T | None], *, seconds: float = 60) -> T:
         return wait_for(what, attempt, seconds=seconds)
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -105,14 +105,13 @@ class Installation:
 
     def write(self, name: str, data: dict[str, bytes], *, ours: bool = True, kind: str = "Opaque") -> None:
         """Put a Secret in the place of what is there."""
-        self.delete(name)
         labels = {"app.kubernetes.io/managed-by": "habitat-webhook"} if ours else {}
         body = {
             "metadata": {"name": name, "labels": labels},
             "type": kind,
             "data": {key: base64.b64encode(text).decode() for key, text in data.items()},
         }
-        self.ask("POST", f"/api/v1/namespaces/{NAMESPACE}/secrets", body)
+        self.ask("PUT", f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}", body)
 
     def authorities(self) -> Authorities:
         return cas.decode(self.data(CA))
@@ -147,7 +146,10 @@ class Installation:
 
     def served(self) -> bool:
         """Whether `serve` shows the leaf that is in the Secret, as the API server would see it."""
-        return self.handshake(self.bundles()[0]) == self.leaf().certificate.serial_number
+        try:
+            return self.handshake(self.bundles()[0]) == self.leaf().certificate.serial_number
+        except OSError:  # not yet
+            return False
 
     def handshake(self, trusted: bytes) -> int:
         """A new TLS connection to `serve` by its Service's name; the serial number of its leaf. Raises ssl.SSLError."""
