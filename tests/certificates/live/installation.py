@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
 import json
 import ssl
 import threading
@@ -18,6 +19,7 @@ from cryptography import x509
 from certs import authorities as cas
 from certs import bundle, leaf
 from certs.authorities import Authorities
+from certs.authority import CertificateError
 from certs.leaf import Leaf
 from tests.controlplane.client import wait_for
 from tests.controlplane.cluster import ControlPlane, RunningControlPlane
@@ -33,6 +35,7 @@ from tests.support.controller_rights import (
     user_name,
 )
 from tests.support.mount import Mount, mounted
+from tests.support.reviews import encoded, review
 from tests.support.server import WebhookServer, webhook_server
 from tests.support.tls import Files
 from tests.support.webhook_config import registration
@@ -138,9 +141,10 @@ class Installation:
 
     def whole(self) -> bool:
         """Whether every caBundle is what is kept, and the leaf in its Secret verifies by it."""
-        if not self.data(CA) or not self.data(TLS):
+        try:
+            kept, serving = self.authorities(), self.leaf()
+        except CertificateError:  # not there, or not put right yet
             return False
-        kept, serving = self.authorities(), self.leaf()
         trusted = bundle.issuer(serving.certificate, kept.certificates) is not None
         return trusted and set(self.bundles()) == {kept.bundle()}
 
@@ -161,6 +165,14 @@ class Installation:
             shown = connection.getpeercert(binary_form=True)
         assert shown is not None
         return x509.load_der_x509_certificate(shown).serial_number
+
+    def client(self, trusted: bytes) -> http.client.HTTPSConnection:
+        """To `serve`, by its Service's name; opened by its first request."""
+        context = ssl.create_default_context(cadata=trusted.decode())
+        connection = http.client.HTTPSConnection(SERVICE, context=context, timeout=30)
+        # As a cluster's DNS and kube-proxy do it: the name is the Service's, the address that of a replica.
+        connection._create_connection = lambda *_, **__: self.server.connect_plain()  # type: ignore[attr-defined]
+        return connection
 
     def settled(self) -> None:
         """Waits until everything is as it should be."""
@@ -184,6 +196,7 @@ class Installation:
             load.stop()
 
 
+REVIEWS_PER_SECOND, REVIEWERS = 220, 2
 POD = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -199,6 +212,9 @@ POD = {
 }
 
 
+REVIEW = encoded(review(POD, namespace="default"))
+
+
 def admit(connection: Any) -> tuple[int, str]:
     """As Installation.admitted, on a connection that is kept."""
     headers = {"Content-Type": "application/json"}
@@ -212,17 +228,23 @@ def admit(connection: Any) -> tuple[int, str]:
 
 
 class Load:
-    """admitted: how many. failed: what went wrong. handshakes: serial numbers of the leaves that were met."""
+    """Pods that are created by way of the API server; reviews that go to `serve` itself, at a steady pace on kept-alive
+    connections, begun anew with every change of caBundle as an API server does; and bare handshakes.
+
+    admitted, reviewed: how many. failed: what went wrong. handshakes: serial numbers of the leaves that were met.
+    """
 
     def __init__(self, place: Installation, threads: int) -> None:
-        self.admitted = 0
+        self.admitted = self.reviewed = 0
         self.failed: list[str] = []
         self.handshakes: list[int] = []
         self._place = place
         self._over = threading.Event()
         self._lock = threading.Lock()
+        self._trusted = place.bundles()[0]
         self._began = time.monotonic()
         self._threads = [threading.Thread(target=self._admit) for _ in range(threads)]
+        self._threads += [threading.Thread(target=self._review) for _ in range(REVIEWERS)]
         self._threads.append(threading.Thread(target=self._connect))
         for thread in self._threads:
             thread.start()
@@ -246,14 +268,40 @@ class Load:
                     if wrong:
                         self.failed.append(f"{status} {wrong}")
 
+    def _review(self) -> None:
+        due = time.monotonic()
+        while not self._over.is_set():
+            trusted = self._trusted
+            with contextlib.closing(self._place.client(trusted)) as connection:
+                while trusted == self._trusted and not self._over.is_set():
+                    wrong = _reviewed(connection)
+                    with self._lock:
+                        self.reviewed += not wrong
+                        if wrong:
+                            self.failed.append(wrong)
+                    due += REVIEWERS / REVIEWS_PER_SECOND
+                    self._over.wait(max(0.0, due - time.monotonic()))
+
     def _connect(self) -> None:
         """By the caBundle of this moment, as an API server does that has just seen it."""
-        while not self._over.wait(0.02):
+        while not self._over.wait(0.05):
             for trusted in set(self._place.bundles()):
+                self._trusted = trusted
                 try:
                     self.handshakes.append(self._place.handshake(trusted))
                 except OSError as error:
                     self.failed.append(f"handshake {error!r}")
+
+
+def _reviewed(connection: http.client.HTTPSConnection) -> str:
+    """What went wrong with one review, "" for nothing."""
+    try:
+        connection.request("POST", "/mutate", REVIEW, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return "" if b'"allowed":true' in answer.read() else f"{answer.status} to a review"
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()
+        return repr(error)
 
 
 def validating(labelled: bool, name: str) -> dict[str, Any]:
