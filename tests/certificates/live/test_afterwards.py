@@ -14,12 +14,14 @@ def test_nothing_that_a_controller_has_asked_was_forbidden(place: Installation) 
     assert audit.forbidden(audit.calls(place.directory, USER)) == []
 
 
-def test_every_right_for_certificates_was_used(place: Installation, pytestconfig: pytest.Config) -> None:
+@pytest.mark.usefixtures("whole")
+def test_every_right_for_certificates_was_used(place: Installation) -> None:
     roles = [role for role in place.roles if role["metadata"]["name"] == "habitat-webhook-certificates"]
     assert {role["kind"] for role in roles} == {"ClusterRole", "Role"}
     assert audit.unused_rules(roles, audit.calls(place.directory, USER)) == []
 
 
+@pytest.mark.usefixtures("whole")
 def test_no_key_is_in_any_log_event_metric_or_audit_line(place: Installation) -> None:
     for name in (CA, TLS):
         place.data(name)
