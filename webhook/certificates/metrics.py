@@ -59,6 +59,8 @@ class CertificateMetrics:
     def situation(self, now: State | None) -> None:
         """The state of the CA; None for one that is refused."""
         self._show("refused" if now is None else _OF_STATE[now])
+        if now is None:
+            self.ca.set(math.nan)
 
     def forget(self) -> None:
         """Another process acts: what was known here grows old."""
