@@ -39,7 +39,7 @@ does one whose caBundle nobody has looked at since.
 """
 
 POLICY = Policy(NAMES, authority=60 * DAY, leaf=15 * DAY, settle=timedelta(seconds=SETTLE))
-EXAMPLES = 400 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 25
+EXAMPLES = 400 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 15
 
 
 @functools.cache
@@ -160,7 +160,7 @@ class Story:
 
 
 @given(seed=st.integers(0, 2**64))
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 25, database=None)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 15, database=None)
 def test_every_api_server_trusts_every_replica_at_every_moment_and_all_ends_well(seed: int) -> None:
     live(Story(random.Random(seed)))
 
@@ -196,7 +196,7 @@ def test_through_years_without_a_hand_every_leaf_is_trusted(seed: int) -> None:
     story = Story(chance)
     story.world.call = lambda _what: None
     born = set()
-    for _ in range(400):
+    for _ in range(250):
         for _ in range(8):
             story.look(0)
             story.advance(10)
@@ -206,7 +206,7 @@ def test_through_years_without_a_hand_every_leaf_is_trusted(seed: int) -> None:
         assert len(story.world.authorities().certificates) <= 3
         born.add(bundle.fingerprint(story.world.authorities().current.certificate))
         story.advance(86400 * chance.uniform(0.1, 1))
-    assert len(born) >= 5
+    assert len(born) >= 3
 
 
 # Designs that are known to be wrong: who finds nothing wrong with them, proves nothing with the right one.
