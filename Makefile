@@ -15,7 +15,7 @@ PYTEST ?=
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 SHELL := /bin/sh
-.PHONY: help venv run test test-node lint pytest bench bench-rings controlplane image image-check docs docs-check clean lock fmt
+.PHONY: help venv run test test-node lint pytest bench bench-rings controlplane image image-check docs docs-check install-yaml clean lock fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -59,10 +59,16 @@ image: ## build the image by docker, podman or buildah (TAG=, BASE=, BUILD=, BUI
 image-check: venv ## carry out the Dockerfile's steps without any of them, and list what each package costs
 	@$(BIN)/python -m tests.image
 
-docs: venv ## write docs/annotations.md from the registry of annotations
+docs: venv ## write docs/annotations.md from the registry of annotations, deploy/chart/README.md from the chart's values
 	@$(BIN)/habitat-webhook annotations -o markdown >docs/annotations.md.new && mv docs/annotations.md.new docs/annotations.md
+	@$(BIN)/python deploy/values_table.py >deploy/chart/README.md.new && mv deploy/chart/README.md.new deploy/chart/README.md
+
+install-yaml: venv ## write deploy/install.yaml from deploy/chart (builds Helm at the first use)
+	@$(BIN)/python -m tests.deploy.chart
 
 docs-check: venv
+	@echo "  deploy/chart/README.md is current"
+	@$(BIN)/python deploy/values_table.py | diff -u deploy/chart/README.md - || { echo "deploy/chart/README.md is stale: run make docs"; exit 1; }
 	@echo "  docs/annotations.md is current"
 	@$(BIN)/habitat-webhook annotations -o markdown | diff -u docs/annotations.md - || { echo "docs/annotations.md is stale: run make docs"; exit 1; }
 

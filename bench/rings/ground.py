@@ -16,10 +16,12 @@ from bench.rings.scale import NAMESPACE, Scale, deployment
 from tests.controlplane.client import wait_for
 from tests.controlplane.cluster import ControlPlane, RunningControlPlane
 from tests.controlplane.processes import ProcessError, spawn, tail
-from tests.ring.live.installation import ACCOUNT, DEPLOY, USER
+from tests.ring.live.installation import ACCOUNT, USER
 from tests.ring.live.installation import NAMESPACE as OURS_NAMESPACE
 from tests.support import audit
 from tests.support.controller import ROOT, controller
+from tests.support.controller_rights import PLAIN, shipped
+from tests.support.manifests import as_text
 from webhook.kube.client import Client
 
 _NAIVE = "naive-controller"
@@ -88,8 +90,7 @@ def ground(directory: Path, scale: Scale) -> Iterator[Ground]:
         cluster = stack.enter_context(
             ControlPlane(nodes=scale.nodes, apiserver_flags=flags, controllers_flags=scale.flags)
         )
-        for name in ("controller.yaml", "fence.yaml"):
-            cluster.kubectl("apply", "-f", str(DEPLOY / name))
+        cluster.apply(as_text(shipped(*PLAIN)))
         made = [deployment(name, ring) for name, (ring, _) in scale.deployments().items()]
         cluster.apply("\n---\n".join(map(json.dumps, made)))
         client = Client.connect(cluster.kubeconfig, user_agent="bench", connections=12)

@@ -42,6 +42,8 @@ PROGRAMS = (
     Program("kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler"),
     Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
 )
+# Not of the control plane, and built only for what needs it.
+HELM = Program("helm", "helm", "helm.sh/helm/v4/cmd/helm")
 # What envtest ships in a KUBEBUILDER_ASSETS folder; the others are taken from there too when they are present.
 ASSETS = frozenset({"etcd", "kube-apiserver", "kubectl"})
 
@@ -64,19 +66,14 @@ def ensure_binaries(*, stream: TextIO | None = None) -> dict[str, Path]:
     found = _from_assets(os.environ.get(ASSETS_VARIABLE, ""))
     missing = [program for program in PROGRAMS if program.name not in found]
     for position, program in enumerate(missing, start=1):
-        directory = MODULES / program.module
-        flags = _linker_flags(program.module)
-        key = content_key([*flags, *_platform()], [directory / "go.mod", directory / "go.sum"])
-        folder = cache_root() / f"{program.module}-{key}" / "bin"
-        found[program.name] = _build_once(
-            folder / program.name,
-            program.package,
-            directory=directory,
-            linker_flags=flags,
-            label=f"building {program.name} ({position} of {len(missing)})",
-            stream=stream,
-        )
+        label = f"building {program.name} ({position} of {len(missing)})"
+        found[program.name] = _build_program(program, label=label, stream=stream)
     return found
+
+
+def ensure_helm(*, stream: TextIO | None = None) -> Path:
+    """The program `helm`, built when it is missing; see ensure_binaries. Raises BuildError, ToolchainError."""
+    return _build_program(HELM, label="building helm", stream=stream)
 
 
 def build_go(module: Path, output_name: str, *, package: str = ".", stream: TextIO | None = None) -> Path:
@@ -120,6 +117,14 @@ def _linker_flags(module: str) -> tuple[str, ...]:
         return stripped
     # Without the stamp the API server calls itself v0.0.0, and clients refuse or misread it.
     return (*stripped, "-X", f"k8s.io/component-base/version.gitVersion={kubernetes_version()}")
+
+
+def _build_program(program: Program, *, label: str, stream: TextIO | None) -> Path:
+    directory = MODULES / program.module
+    flags = _linker_flags(program.module)
+    key = content_key([*flags, *_platform()], [directory / "go.mod", directory / "go.sum"])
+    target = cache_root() / f"{program.module}-{key}" / "bin" / program.name
+    return _build_once(target, program.package, directory=directory, linker_flags=flags, label=label, stream=stream)
 
 
 def _platform() -> tuple[str, str]:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.controlplane import build, toolchain
-from tests.controlplane.build import ASSETS, ASSETS_VARIABLE, PROGRAMS, BuildError, build_go, ensure_binaries
+from tests.controlplane.build import (
+    ASSETS,
+    ASSETS_VARIABLE,
+    PROGRAMS,
+    BuildError,
+    build_go,
+    ensure_binaries,
+    ensure_helm,
+)
 from tests.controlplane.cache import cache_root, content_key
 from tests.controlplane.locks import FileLock
 from tests.controlplane.progress import Progress
@@ -120,6 +128,19 @@ def test_every_missing_program_is_built_and_found_again(cache: Path, monkeypatch
     stamp = f"-X k8s.io/component-base/version.gitVersion={build.kubernetes_version()}"
     stamped = {Path(command[-1]).name for command in compiled if stamp in command[3]}
     assert stamped == {"kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+
+
+def test_helm_is_built_only_for_those_who_ask_for_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_nothing(
+        command: list[str], directory: Path, environment: Mapping[str, str], progress: Progress
+    ) -> None:
+        Path(command[command.index("-o") + 1]).touch(mode=0o700)
+
+    monkeypatch.setattr(build, "_compile", compile_nothing)
+    assert "helm" not in ensure_binaries()
+    helm = ensure_helm()
+    assert (helm.name, ensure_helm()) == ("helm", helm)
+    assert helm.is_relative_to(cache)
 
 
 def test_programs_of_kubebuilder_assets_are_preferred(

@@ -111,7 +111,7 @@ def _register(place: Place, webhook: Webhook, cleanup: contextlib.ExitStack) -> 
         return "habitat.sh/injected" in answer.stdout
 
     _wait("the API server to call the webhook", is_called)
-    step(f"registered: MutatingWebhookConfiguration {name}, from deploy/webhook.yaml")
+    step(f"registered: MutatingWebhookConfiguration {name}, as deploy/install.yaml has it")
 
 
 def _controller(place: Place, directory: Path, cleanup: contextlib.ExitStack) -> Controller:
@@ -125,7 +125,7 @@ def _controller(place: Place, directory: Path, cleanup: contextlib.ExitStack) ->
     cleanup.callback(controller.stop)
     controller.wait_leading()
     where = "" if place.own else ", writing in the demo's namespaces only"
-    step(f"controller: with the rights of deploy/controller.yaml and no others, behind deploy/fence.yaml{where}")
+    step(f"controller: with the rights of deploy/install.yaml and no others, behind its fence{where}")
     return controller
 
 

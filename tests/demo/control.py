@@ -24,11 +24,11 @@ from tests.support.controller_rights import (
     NAMESPACE,
     RIGHTS,
     SHARED_RINGS,
-    Document,
     Installed,
     moved,
     shipped,
 )
+from tests.support.manifests import Document
 
 START_SECONDS = 30
 _TOKEN_SECONDS = 24 * 3600
@@ -137,7 +137,7 @@ def _in(namespace: str, document: Document) -> Document:
 
 
 def _for_our_ring(documents: Sequence[Document]) -> list[Document]:
-    """deploy/controller-shared-rings.yaml says to replace its example by one's own ring: this does."""
+    """As the chart does it for rings.shared."""
     names = [SHARED.key_secret_in(SHARED.namespace), SHARED.key_secret_in("any other")]
     return [
         d | {"rules": [r | {"resourceNames": names} for r in d["rules"]]} if d["kind"] == "ClusterRole" else d

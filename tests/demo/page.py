@@ -129,7 +129,7 @@ def _parts(sign: str, lines: Lines) -> None:
 
 
 def skipped(found: list[Workload]) -> None:
-    """Each with its reason, and who has decided: the API server by deploy/webhook.yaml, or the webhook."""
+    """Each with its reason, and who has decided: the API server by the webhook configuration, or the webhook."""
     heading("Left alone")
     for workload in found:
         _title(workload)
@@ -170,7 +170,7 @@ def counted(reviews: dict[str, int], found: list[Workload]) -> None:
     each = ", ".join(f"{count} {reason}" for reason, count in sorted(reviews.items()) if count)
     never = [f"{w.namespace}/{w.name}" for w in found if not w.reviews]
     paragraph(f"{total} reviews: {each}. (A ReplicaSet whose pod is refused tries again and again.)")
-    paragraph(f"None for {', '.join(never)}: deploy/webhook.yaml keeps them away.")
+    paragraph(f"None for {', '.join(never)}: the webhook configuration keeps them away.")
 
 
 def kept(rings: int, members: int, lists: int, mean: float) -> None:

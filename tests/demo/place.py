@@ -100,4 +100,6 @@ def _check(cluster: Cluster) -> None:
         )
     kinds = json.loads(cluster.kubectl("get", "--raw", "/apis/admissionregistration.k8s.io/v1"))["resources"]
     if not any(kind["name"] == "validatingadmissionpolicies" for kind in kinds):
-        raise PlaceError("this cluster is too old for deploy/fence.yaml; it takes Kubernetes 1.30 or newer")
+        raise PlaceError(
+            "this cluster is too old for the fence around the controller; it takes Kubernetes 1.30 or newer"
+        )

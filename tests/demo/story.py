@@ -34,7 +34,7 @@ EXPECTED = {
 """Workload -> reason; every other one is to be injected."""
 
 SENT = frozenset({Reason.INJECTED, Reason.HAND_WRITTEN_SUPERVISOR})
-"""Reasons that the webhook itself gives; the selectors of deploy/webhook.yaml give the others."""
+"""Reasons that the webhook itself gives; the selectors of the webhook configuration give the others."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The controller's account behind deploy/fence.yaml on a real API server, and what it tries there.
+"""The controller's account behind the fence of deploy/install.yaml on a real API server, and what it tries there.
 
 RBAC alone would refuse much of what these tests try, and nobody would see whether the fence holds. So the account is
 given a broad ClusterRole beside its shipped one: here it is the fence, and nothing else, that stands in the way.
@@ -22,15 +22,22 @@ MANAGED = {"app.kubernetes.io/managed-by": "habitat-webhook", "habitat.sh/ring":
 
 _RBAC = "rbac.authorization.k8s.io"
 # More than the shipped roles have: every verb on what the fence guards.
-_BROAD = {
-    "apiGroups": [""],
-    "resources": [
-        *("pods", "pods/status", "pods/ephemeralcontainers", "pods/resize", "pods/binding", "pods/eviction"),
-        *("pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "bindings"),
-        *("services", "services/status", "services/proxy", "secrets"),
-    ],
-    "verbs": ["*"],
-}
+_BROAD = [
+    {
+        "apiGroups": [""],
+        "resources": [
+            *("pods", "pods/status", "pods/ephemeralcontainers", "pods/resize", "pods/binding", "pods/eviction"),
+            *("pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "bindings"),
+            *("services", "services/status", "services/proxy", "secrets"),
+        ],
+        "verbs": ["*"],
+    },
+    {
+        "apiGroups": ["admissionregistration.k8s.io"],
+        "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+        "verbs": ["*"],
+    },
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ def behind_the_fence(cluster: Cluster) -> Iterator[Fenced]:
         subjects = [{"kind": "ServiceAccount", "namespace": n, "name": a} for n, a in accounts]
         reference = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role}
         made: list[dict[str, Any]] = [
-            {"kind": "ClusterRole", "rules": [_BROAD]},
+            {"kind": "ClusterRole", "rules": _BROAD},
             {"kind": "ClusterRoleBinding", "roleRef": reference, "subjects": subjects},
         ]
         try:

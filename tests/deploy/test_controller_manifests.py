@@ -1,4 +1,4 @@
-"""deploy/controller*.yaml and deploy/fence.yaml: taken by a real API server, and no more rights than they say."""
+"""The controller's roles and its fence: taken by a real API server, and no more rights than they say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.controlplane.client import Cluster
 from tests.controlplane.cluster import ControlPlane
@@ -15,6 +14,7 @@ from tests.deploy.fenced import Fenced
 from tests.support import audit
 from tests.support.controller_rights import (
     ACCOUNT,
+    CERTIFICATES,
     FENCE,
     NAMESPACE,
     RIGHTS,
@@ -27,24 +27,14 @@ from tests.support.controller_rights import (
     user_name,
 )
 
-ALL = (RIGHTS, FENCE, SHARED_RINGS, WATCH_SECRETS)
-
-
-@pytest.mark.parametrize("file", ALL)
-def test_the_api_server_takes_each_file_without_a_warning(cluster: Cluster, namespace: str, file: str) -> None:
-    """A dry run does not see the Namespace of the same file: its objects are tried in another one."""
-    for document in shipped(file):
-        if "namespace" in document["metadata"]:
-            document["metadata"]["namespace"] = namespace
-        command = ["create", "--dry-run=server", "--validate=strict", "-f", "-"]
-        done = cluster.run_kubectl(*command, input=yaml.safe_dump(document))
-        assert (done.returncode, done.stderr) == (0, "")
+ROLES = (RIGHTS, CERTIFICATES, SHARED_RINGS, WATCH_SECRETS)
+ALL = (*ROLES, FENCE)
 
 
 def test_the_types_of_every_expression_are_right(fenced: Fenced) -> None:
     """kube-controller-manager compiles them with the schemas of what they match, and writes down what it minds."""
     policies = [d for d in fenced.rights.documents if d["kind"] == "ValidatingAdmissionPolicy"]
-    assert len(policies) == 3
+    assert len(policies) == 4
     for policy in policies:
         name = policy["metadata"]["name"]
 
@@ -69,9 +59,10 @@ def test_policies_refuse_what_they_cannot_decide_and_nobody_else() -> None:
         assert {v["reason"] for v in policy["validations"]} == {"Forbidden"}
 
 
-def test_every_binding_names_the_account_and_a_role_of_its_file() -> None:
-    for file in (RIGHTS, SHARED_RINGS, WATCH_SECRETS):
-        documents = shipped(file)
+def test_every_binding_names_the_account_and_a_role_of_its_part() -> None:
+    for part in ROLES:
+        documents = shipped(part)
+        assert documents
         roles = {(d["kind"], d["metadata"]["name"]) for d in documents if d["kind"] in ("ClusterRole", "Role")}
         bindings = [d for d in documents if d["kind"].endswith("Binding")]
         assert {(b["roleRef"]["kind"], b["roleRef"]["name"]) for b in bindings} == roles
@@ -80,7 +71,7 @@ def test_every_binding_names_the_account_and_a_role_of_its_file() -> None:
 
 
 def test_no_rule_has_a_wildcard() -> None:
-    rules = [r for d in shipped(RIGHTS, SHARED_RINGS, WATCH_SECRETS) for r in d.get("rules", ())]
+    rules = [r for d in shipped(*ROLES) for r in d.get("rules", ())]
     assert "*" not in json.dumps(rules)
 
 
@@ -94,7 +85,7 @@ def test_a_copy_for_a_test_shares_no_name_with_what_is_shipped() -> None:
     assert f"serviceaccount:{NAMESPACE}:" not in text
 
 
-def test_the_files_as_they_are_give_the_account_its_rights_and_fence_it_in(tmp_path: Path) -> None:
+def test_the_parts_as_they_are_give_the_account_its_rights_and_fence_it_in(tmp_path: Path) -> None:
     """In a cluster of its own, and by its audit log: the Namespace, the fixed names and the user name go together."""
     user = user_name(NAMESPACE)
     with ControlPlane(nodes=1, apiserver_flags=audit.flags(tmp_path, user)) as cluster:
@@ -116,7 +107,7 @@ def test_the_files_as_they_are_give_the_account_its_rights_and_fence_it_in(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("files", "codes"),
+    ("parts", "codes"),
     [
         ((RIGHTS,), (403, 403, 403)),
         ((RIGHTS, SHARED_RINGS), (404, 403, 403)),
@@ -124,10 +115,10 @@ def test_the_files_as_they_are_give_the_account_its_rights_and_fence_it_in(tmp_p
     ],
     ids=["plain", "shared rings", "watch secrets"],
 )
-def test_secrets_are_read_only_as_far_as_a_file_allows(
-    cluster: Cluster, namespace: str, files: tuple[str, ...], codes: tuple[int, ...]
+def test_secrets_are_read_only_as_far_as_a_part_allows(
+    cluster: Cluster, namespace: str, parts: tuple[str, ...], codes: tuple[int, ...]
 ) -> None:
     paths = ("/habitat-ring-shared-key", "/habitat-ring-default-key", "")
-    with installed(cluster, *files) as rights:
+    with installed(cluster, *parts) as rights:
         token, secrets = rights.token(), f"/api/v1/namespaces/{namespace}/secrets"
         assert tuple(cluster.request("GET", secrets + path, token=token)[0] for path in paths) == codes

@@ -1,4 +1,4 @@
-"""deploy/fence.yaml, pods: what the controller's real token changes on a real API server, and what it does not.
+"""The fence, pods: what the controller's real token changes on a real API server, and what it does not.
 
 See fenced.py for the rights that it has here.
 """

@@ -1,4 +1,4 @@
-"""deploy/fence.yaml, the objects of a ring: which Services and Secrets the controller's real token makes and changes.
+"""The fence, the objects of a ring: which Services and Secrets the controller's real token makes and changes.
 
 See fenced.py for the rights that it has here.
 """

@@ -8,27 +8,27 @@ from typing import Any
 import pytest
 
 from tests.controlplane.client import Cluster
-from tests.node.place import PROJECT, inside, namespace
+from tests.node.place import inside, namespace
 from tests.node.pods import Manifest, Pods, inject, pod
 from tests.support.controller import QUICK, ControllerProcess, controller
+from tests.support.controller_rights import PLAIN, shipped
+from tests.support.manifests import as_text
 
 ACCOUNT = ("habitat-webhook", "habitat-webhook-controller")
-MANIFESTS = [PROJECT / "deploy" / name for name in ("controller.yaml", "fence.yaml")]
 USER_TOML = "/hab/user/web/config/user.toml"
 
 
 @pytest.fixture(scope="module")
 def rings(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControllerProcess]:
     """A controller with the shipped rights, behind the fence; all of it is gone afterwards."""
+    manifests = as_text(shipped(*PLAIN))
     try:
-        for manifest in MANIFESTS:
-            cluster.kubectl("apply", "-f", str(manifest))
+        cluster.apply(manifests)
         kubeconfig = cluster.kubeconfig_for(*ACCOUNT)
         with controller(tmp_path_factory.mktemp("rings"), kubeconfig, *QUICK, prefix=inside(cluster)) as process:
             yield process
     finally:
-        for manifest in reversed(MANIFESTS):
-            cluster.kubectl("delete", "-f", str(manifest), "--ignore-not-found")
+        cluster.kubectl("delete", "-f", "-", "--ignore-not-found", input=manifests)
 
 
 @pytest.fixture(scope="module")

@@ -1,29 +1,26 @@
-"""deploy/controller*.yaml and deploy/fence.yaml in a cluster: the controller's ServiceAccount and all that binds it.
+"""The controller's part of the installation in a cluster: its ServiceAccount, its rights, and the fence around them.
 
 The cluster of a test run is shared by all its workers, and what is cluster-scoped has fixed names: `installed` gives
 each copy a suffix and a namespace of its own, so that no test meets, changes or deletes the rights of another. A test
-with a cluster of its own, such as one that reads the audit log, takes the files as they are: `installed_as_shipped`.
+with a cluster of its own, such as one that reads the audit log, takes them as they are: `installed_as_shipped`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from tests.controlplane.client import Cluster
+from tests.support.manifests import Document, as_text, install, rendered
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-RIGHTS, FENCE = "controller.yaml", "fence.yaml"
-SHARED_RINGS, WATCH_SECRETS = "controller-shared-rings.yaml", "controller-secrets.yaml"
-CERTIFICATES = "controller-certificates.yaml"
+RIGHTS, FENCE, CERTIFICATES = "rights", "fence", "certificates"
+SHARED_RINGS, WATCH_SECRETS = "shared rings", "watch secrets"
 PLAIN = (RIGHTS, FENCE)
+"""What a controller of rings needs. CERTIFICATES is in deploy/install.yaml, too; the others in renders/rings.yaml."""
 NAMESPACE, ACCOUNT = "habitat-webhook", "habitat-webhook-controller"
 
 CLUSTER_SCOPED = (
@@ -32,12 +29,32 @@ CLUSTER_SCOPED = (
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
 )
-Document = dict[str, Any]
 
 
-def shipped(*files: str) -> list[Document]:
-    """The documents of files below deploy/, as they are."""
-    return [d for name in files for d in yaml.safe_load_all((DEPLOY / name).read_text())]
+def _roles(documents: Sequence[Document], name: str) -> list[Document]:
+    """The roles of a name and their bindings."""
+    kinds = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+    return [d for d in documents if d["kind"] in kinds and d["metadata"]["name"] == name]
+
+
+def _rights() -> list[Document]:
+    documents = install()
+    account = [d for d in documents if d["kind"] == "ServiceAccount" and d["metadata"]["name"] == ACCOUNT]
+    return [d for d in documents if d["kind"] == "Namespace"] + account + _roles(documents, ACCOUNT)
+
+
+_PARTS: Mapping[str, Callable[[], list[Document]]] = {
+    RIGHTS: _rights,
+    FENCE: lambda: [d for d in install() if d["kind"].startswith("ValidatingAdmissionPolicy")],
+    CERTIFICATES: lambda: _roles(install(), "habitat-webhook-certificates"),
+    SHARED_RINGS: lambda: _roles(rendered("rings"), "habitat-webhook-shared-rings"),
+    WATCH_SECRETS: lambda: _roles(rendered("rings"), "habitat-webhook-watch-secrets"),
+}
+
+
+def shipped(*parts: str) -> list[Document]:
+    """The documents of parts of the installation, as they are."""
+    return [d for part in parts for d in _PARTS[part]()]
 
 
 def user_name(namespace: str) -> str:
@@ -93,11 +110,11 @@ class Installed:
 
 
 @contextlib.contextmanager
-def installed(cluster: Cluster, *files: str) -> Iterator[Installed]:
-    """Files of deploy/ (all that a plain controller needs, when none is named) in a namespace of their own, in force
-    when the block begins and gone after it."""
+def installed(cluster: Cluster, *parts: str) -> Iterator[Installed]:
+    """Parts of the installation (all that a plain controller needs, when none is named) in a namespace of their own, in
+    force when the block begins and gone after it."""
     with cluster.namespace() as namespace:
-        documents = moved(shipped(*(files or PLAIN)), namespace, f"-{namespace}")
+        documents = moved(shipped(*(parts or PLAIN)), namespace, f"-{namespace}")
         try:
             yield applied(Installed(cluster, namespace, documents))
         finally:
@@ -106,14 +123,14 @@ def installed(cluster: Cluster, *files: str) -> Iterator[Installed]:
                     cluster.kubectl("delete", document["kind"], document["metadata"]["name"], "--ignore-not-found")
 
 
-def installed_as_shipped(cluster: Cluster, *files: str) -> Installed:
-    """The same files unchanged, in force when this returns: for a cluster of the test's own, since they stay."""
-    return applied(Installed(cluster, NAMESPACE, shipped(*(files or PLAIN))))
+def installed_as_shipped(cluster: Cluster, *parts: str) -> Installed:
+    """The same parts unchanged, in force when this returns: for a cluster of the test's own, since they stay."""
+    return applied(Installed(cluster, NAMESPACE, shipped(*(parts or PLAIN))))
 
 
 def applied(made: Installed) -> Installed:
     """The same, applied and in force. The cluster may be somebody else's: nothing but kubectl is used."""
-    made.cluster.apply("---\n".join(yaml.safe_dump(d) for d in made.documents))
+    made.cluster.apply(as_text(made.documents))
     for role in made.roles:
         made.cluster.wait(f"{role['metadata']['name']} to be granted", partial(_granted, made, role))
     for policy in (d for d in made.documents if d["kind"] == "ValidatingAdmissionPolicy"):
@@ -140,11 +157,23 @@ def _granted(made: Installed, role: Document) -> bool:
     return bool(json.loads(answer)["status"]["allowed"])
 
 
-# Each is refused by the fence when nobody else minds.
+# Each is refused by the fence when nobody else minds: Pod Security, which the namespace asks for, comes before it.
+_CONFINED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _PROBES: dict[str, Document] = {
-    "pods": {"kind": "Pod", "spec": {"containers": [{"name": "probe", "image": "probe"}]}},
+    "pods": {
+        "kind": "Pod",
+        "spec": {
+            "containers": [{"name": "probe", "image": "probe", "securityContext": _CONFINED}],
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        },
+    },
     "services": {"kind": "Service", "spec": {"ports": [{"port": 1}]}},
     "secrets": {"kind": "Secret"},
+    "mutatingwebhookconfigurations": {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "fence-probe"},
+    },
 }
 
 

@@ -1,16 +1,17 @@
-"""deploy/webhook.yaml with another clientConfig: the one way in which run, tests and benchmarks register a webhook."""
+"""The shipped webhook configuration with another clientConfig: how run, tests and benchmarks register a webhook."""
 
 from __future__ import annotations
 
 import base64
-import copy
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.support.manifests import install, named
 
-SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "webhook.yaml"
+
+def shipped() -> dict[str, Any]:
+    """The MutatingWebhookConfiguration of deploy/install.yaml; a copy that may be changed."""
+    return named(install(), "MutatingWebhookConfiguration", "habitat-webhook")
 
 
 def registration(
@@ -32,7 +33,9 @@ def registration(
         raise ValueError(f"{url!r} is not an https:// URL; the API server calls no other")
     address = url if url.endswith("/mutate") else url.rstrip("/") + "/mutate"
     pem = ca_pem.encode() if isinstance(ca_pem, str) else ca_pem
-    configuration: dict[str, Any] = copy.deepcopy(yaml.safe_load(SHIPPED.read_text()))
+    configuration = shipped()
+    # The caller has said which CA it is: no controller is to put another one there.
+    del configuration["metadata"]["labels"]["habitat.sh/ca-bundle"]
     if name:
         configuration["metadata"]["name"] = name
     for webhook in configuration["webhooks"]:

@@ -1,4 +1,4 @@
-"""deploy/webhook.yaml: what keeps pods away from the webhook, and how the API server calls it."""
+"""The shipped webhook configuration: what keeps pods away from the webhook, and how the API server calls it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import base64
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.support.webhook_config import SHIPPED, registration
+from tests.support.webhook_config import registration, shipped
 from webhook.decide import EXCLUDED_NAMESPACES, INJECTION_LABEL
 
-SHIPPED_WEBHOOKS: list[dict[str, Any]] = yaml.safe_load(SHIPPED.read_text())["webhooks"]
+SHIPPED_WEBHOOKS: list[dict[str, Any]] = shipped()["webhooks"]
 OWN_NAMESPACE = "habitat-webhook"
 
 
@@ -53,14 +52,14 @@ def test_exactly_one_entry_selects_any_other_namespace(label: str | None, entrie
 def test_registration_changes_the_address_alone() -> None:
     made = registration("https://127.0.0.1:8443", b"pem", name="mine", failure_policy="Ignore", namespaces=["shop"])
     assert made["metadata"]["name"] == "mine"
-    for ours, shipped in zip(made["webhooks"], SHIPPED_WEBHOOKS, strict=True):
+    for ours, theirs in zip(made["webhooks"], SHIPPED_WEBHOOKS, strict=True):
         assert ours["clientConfig"] == {
             "url": "https://127.0.0.1:8443/mutate",
             "caBundle": base64.b64encode(b"pem").decode(),
         }
         assert ours["failurePolicy"] == "Ignore"
-        assert ours["rules"] == shipped["rules"]
-        assert ours["matchConditions"] == shipped["matchConditions"]
+        assert ours["rules"] == theirs["rules"]
+        assert ours["matchConditions"] == theirs["matchConditions"]
 
 
 def test_registration_wants_https() -> None:

@@ -109,8 +109,8 @@ def probe(ring: Ring, namespace: str) -> Object:
     """What to create with dryRun=All to learn, without the right to read Secrets, whether the key is there: 409 says
     yes, 201 says no. Any other answer says nothing: a quota or a policy refuses before the API server looks.
 
-    It is like `secret` in everything that a policy may ask for, deploy/fence.yaml above all, and has an empty value:
-    never create it in earnest, since an empty key ends a Supervisor with exit code 86 (supervisor.md §0).
+    It is like `secret` in everything that a policy may ask for, the fence of deploy/chart above all, and has an
+    empty value: never create it in earnest, since an empty key ends a Supervisor with exit code 86 (supervisor.md §0).
     """
     return _empty(ring, namespace)
 

@@ -13,24 +13,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from tests.controlplane.client import WaitError, wait_for
 from tests.controlplane.cluster import ControlPlane, RunningControlPlane
 from tests.support import audit
 from tests.support.controller import QUICK, ControllerProcess, controller
+from tests.support.controller_rights import FENCE, RIGHTS, SHARED_RINGS, WATCH_SECRETS, shipped
+from tests.support.manifests import as_text
 from tests.support.server import webhook_server
 from tests.support.webhook_config import registration
 from webhook.ring.membership import WHOLE, K
 
 T = TypeVar("T")
 
-DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 NAMESPACE = "habitat-webhook"
 ACCOUNT = "habitat-webhook-controller"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 SHARED = "shared.infra"
-MANIFESTS = ("controller.yaml", "controller-secrets.yaml", "controller-shared-rings.yaml", "fence.yaml")
+PARTS = (RIGHTS, WATCH_SECRETS, SHARED_RINGS, FENCE)
 CLIENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
 ENABLED = {"habitat.sh/injection": "enabled"}
 
@@ -235,9 +234,8 @@ def connected(lists: dict[str, list[str]]) -> bool:
 
 
 def roles() -> list[dict[str, Any]]:
-    """Every Role and ClusterRole that is shipped."""
-    documents = [d for name in MANIFESTS for d in yaml.safe_load_all((DEPLOY / name).read_text()) if d]
-    return [d for d in documents if d["kind"] in ("Role", "ClusterRole")]
+    """Every Role and ClusterRole that is shipped for rings."""
+    return [d for d in shipped(*PARTS) if d["kind"] in ("Role", "ClusterRole")]
 
 
 @contextlib.contextmanager
@@ -248,8 +246,7 @@ def installed(directory: Path, *, nodes: int = 3) -> Iterator[Installation]:
         cluster = stack.enter_context(ControlPlane(nodes=nodes, apiserver_flags=flags))
         (directory / "webhook").mkdir()
         server = stack.enter_context(webhook_server(directory / "webhook", f"--shared-rings={SHARED}"))
-        for name in MANIFESTS:
-            cluster.kubectl("apply", "-f", str(DEPLOY / name))
+        cluster.apply(as_text(shipped(*PARTS)))
         cluster.apply(json.dumps(registration(server.url, server.files.ca.read_bytes())))
         probe = json.dumps(deployment("default", "probe", 1)["spec"]["template"] | {"kind": "Pod", "apiVersion": "v1"})
         body = json.loads(probe)
