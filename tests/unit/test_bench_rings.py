@@ -94,7 +94,7 @@ def result(design: Design, wait: float) -> Result:
         design=design,
         up=Up(pods_a_second=40.0, waits=[wait] * 99, cost=cost),
         any_tenth=Healed(10, 0.1, 0.0, cost),
-        worst_tenth=None,
+        worst_tenth=Healed(10, 0.1, 1.5, cost),
         at_start=50.0,
         at_scale=52.0,
         at_most=53.0,
