@@ -105,7 +105,8 @@ def _refusals(cluster: Cluster) -> int:
 
 
 def test_the_certificate_and_the_bundle_can_be_read(down: Cluster) -> None:
-    served, trusted, leader, label = COMMANDS["The certificate or a clock is wrong"]
+    status, served, trusted, leader, label = COMMANDS["The certificate or a clock is wrong"]
+    assert status == "habitat-webhook certs status"  # tests/cli runs it
     certificate = {"data": {"tls.crt": registration(NOWHERE, _leaf())["webhooks"][0]["clientConfig"]["caBundle"]}}
     down.kubectl("-n", "habitat-webhook", "patch", "secret", "habitat-webhook-tls", "-p", json.dumps(certificate))
     assert "notAfter=" in shell(down, served)

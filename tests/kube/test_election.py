@@ -56,6 +56,7 @@ def test_one_leads_at_a_time_and_the_next_takes_over_when_it_is_asked_to_stop(
         while left:
             leader = wait_for("a leader that has begun its work", lambda: leader_of(left))
             assert leader.told == ["started"]
+            wait_for("somebody to have seen it lead", lambda leader=leader: leader.looks)
             leader.end()
             assert leader.told == ["started", "stopped"]
             assert not leader.election.leading

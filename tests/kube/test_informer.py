@@ -119,9 +119,10 @@ def running(
 
 def run(log: KeptLog, lists: list[Any], watches: list[Any], **options: Any) -> tuple[Informer[Seen], list[Change]]:
     """Until the script has been played."""
-    client = Scripted(lists, watches)
+    client, last = Scripted(lists, watches), len(watches) + 1
     with running(client, log, **options) as (informer, changes):
-        wait_for("the end of the script", lambda: not client.lists and not client.watches and informer._watch)
+        wait_for("the watch after the script", lambda: len(client.versions) == last and informer._watch)
+    assert not client.lists
     return informer, changes
 
 
