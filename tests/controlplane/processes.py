@@ -90,12 +90,16 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
 
 
 class Process:
-    """A long-running program that can be started again with the same command."""
+    """A long-running program that can be started again with the same command. environment: this process's own, when
+    None."""
 
-    def __init__(self, name: str, command: Sequence[str], *, directory: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], *, directory: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.command = list(command)
         self.directory = directory
+        self.environment = environment
         self.log = directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -112,7 +116,7 @@ class Process:
     def start(self) -> None:
         if self.running:
             raise ProcessError(f"{self.name} is running already (pid {self.pid})")
-        self._process = spawn(self.command, log=self.log, cwd=self.directory)
+        self._process = spawn(self.command, log=self.log, cwd=self.directory, environment=self.environment)
 
     def stop(self, *, grace_seconds: float = 0) -> None:
         """Ends the program, if it runs: SIGTERM and up to `grace_seconds` of patience, then SIGKILL."""

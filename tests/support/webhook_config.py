@@ -6,12 +6,25 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from tests.support.manifests import install, named
+from tests.support.manifests import Document, install, named
 
 
 def shipped() -> dict[str, Any]:
     """The MutatingWebhookConfiguration of deploy/install.yaml; a copy that may be changed."""
     return named(install(), "MutatingWebhookConfiguration", "habitat-webhook")
+
+
+def by_url(url: str) -> list[Document]:
+    """deploy/install.yaml for an API server that calls the webhook at a URL, since no Service leads to it.
+
+    url: https, without a path. Nothing but clientConfig differs; no caBundle is there, as in what is shipped.
+    """
+    documents = install()
+    for document in documents:
+        if document["kind"] in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+            for webhook in document["webhooks"]:
+                webhook["clientConfig"] = {"url": url + webhook["clientConfig"]["service"]["path"]}
+    return documents
 
 
 def registration(
