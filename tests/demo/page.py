@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,38 @@ from tests.demo.story import Workload, ready
 from tests.demo.terminal import entry, heading, listed, paint, paragraph, quote, say, width
 
 _LABEL = "{:12}".format
+
+
+def installation(documents: Sequence[Mapping[str, Any]], url: str, seconds: float) -> None:
+    """Before what `habitat-webhook certs status` prints itself.
+
+    url: where the API server reaches the webhook. seconds: from the controller's start to the first call.
+    """
+    heading("Installed")
+    say()
+    say("$ kubectl apply -f deploy/install.yaml")
+    say()
+    counts = Counter(document["kind"] for document in documents)
+    listed(_LABEL("made"), [f"{count} {kind}" for kind, count in counts.items()], "  ")
+    say()
+    paragraph(
+        f"All of it is there as it stands, with one substitution: the API server calls {url} instead of the Service,"
+        " since no kubelet runs here. (Besides it there is the role that the chart adds for rings.shared, which one of"
+        " the examples needs.)"
+    )
+    say()
+    paragraph(
+        "The pods of both Deployments are simulated; two processes stand in for them, with the arguments of their"
+        " containers, ports and paths aside. The controller has the token of its ServiceAccount and nothing else. serve"
+        " has no token and no kubeconfig: it reads files that follow its Secret, which is a kubelet's work and done by"
+        " this run with the administrator's rights."
+    )
+    say()
+    paragraph(
+        f"No certificate was made by hand: {seconds:.1f} s after its start the controller had made a CA and a"
+        " certificate and written caBundle, the webhook had loaded the certificate, and the API server had called it."
+    )
+    say()
 
 
 def forming(paths: Sequence[str], rings: Mapping[str, int]) -> None:
@@ -194,24 +227,27 @@ def keys(found: Mapping[str, str]) -> None:
         entry(f"Secret {secret:50}", text)
 
 
-def rings(command: str) -> None:
+def rings() -> None:
     """Before what `habitat-webhook status` prints itself."""
     say()
     paragraph("The command for whoever wants to know, with no more than the right to list pods and Services:")
     say()
-    say(f"$ {command}")
 
 
-def verdict(wrong: list[str]) -> None:
+def verdict(wrong: list[str], *, own: bool) -> None:
+    """own: in a control plane of our own, where deploy/install.yaml was installed."""
     heading("Verdict")
     for sentence in wrong:
         say("  " + paint("✗ ", "red") + sentence)
     if not wrong:
+        if own:
+            say("  " + paint("✓ ", "green") + "deploy/install.yaml is installed, and its certificates keep themselves.")
         say("  " + paint("✓ ", "green") + "Every workload came out as it should.")
         say("  " + paint("✓ ", "green") + "Two rings formed, one lost a pod and healed, and nothing is wrong with any.")
 
 
-def play(kubeconfig: str, kubectl: str, path: str) -> None:
+def play(kubeconfig: str, kubectl: str, path: str, *, own: bool) -> None:
+    """own: in a control plane of our own, where the controller keeps the certificates."""
     heading("Yours to play with")
     say()
     say(f"export KUBECONFIG={kubeconfig}")
@@ -226,6 +262,7 @@ def play(kubeconfig: str, kubectl: str, path: str) -> None:
         ("kubectl -n habitat-demo run mine --image=core/redis:4.0.14 --annotations=habitat.sh/service=redis", ""),
         ("kubectl apply -f tests/demo/scenes/wrong-deployment.yaml", ""),
         ("kubectl -n habitat-demo describe deployment wrong", "what its author is told"),
+        *([("kubectl habitat certs rotate --wait 180", "a new CA, and no call fails")] if own else []),
         ("kubectl habitat annotations", "every annotation"),
         ("kubectl habitat inject -f deploy/examples/leader.yaml", "the same, offline"),
     ):

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.controlplane.client import Cluster, WaitError, wait_for
+from tests.controlplane.client import Cluster
 from tests.demo import page, story
+from tests.demo.commands import judged
 from tests.demo.rings import Happening, Sight, Watcher
-from tests.demo.server import HABITAT_WEBHOOK
 
 FORM_SECONDS = HEAL_SECONDS = 60
-STATUS_SECONDS = 30
-_STATUS = (str(HABITAT_WEBHOOK), "status", "-A")
 
 
 def play(cluster: Cluster) -> list[str]:
@@ -66,18 +61,8 @@ def rings_now(cluster: Cluster, found: Sequence[story.Workload]) -> list[str]:
     """The keys that the controller has made, and what `habitat-webhook status` says. What is wrong, a sentence each."""
     made, wrong = _keys(cluster, found)
     page.keys(made)
-    environment = os.environ | {"KUBECONFIG": str(cluster.kubeconfig)}
-
-    def well() -> bool:
-        return subprocess.run([*_STATUS, "-o", "json"], capture_output=True, env=environment).returncode == 0
-
-    # The youngest rings may be about to get their peers.
-    with contextlib.suppress(WaitError):
-        wait_for("status to find nothing wrong", well, seconds=STATUS_SECONDS)
-    page.rings(" ".join(("habitat-webhook", *_STATUS[1:])))
-    # On a terminal it writes for the terminal.
-    code = subprocess.run(_STATUS, env=environment).returncode
-    return wrong if code == 0 else [*wrong, f"habitat-webhook status ended with exit code {code}: see above"]
+    page.rings()
+    return wrong + judged(cluster, "status", "-A")
 
 
 def _keys(cluster: Cluster, found: Sequence[story.Workload]) -> tuple[dict[str, str], list[str]]:

@@ -1,4 +1,4 @@
-"""The webhook as a process of its own: certificates, `habitat-webhook serve`, its log and its metrics."""
+"""The webhook as a process of its own: `habitat-webhook serve`, its log and its metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,42 +17,64 @@ from typing import Any
 from tests.controlplane.client import wait_for
 from tests.controlplane.ports import LOOPBACK
 from tests.controlplane.processes import Process
+from tests.demo.commands import HABITAT_WEBHOOK
 
-HABITAT_WEBHOOK = Path(sys.executable).with_name("habitat-webhook")
 ALL_ADDRESSES = "0.0.0.0"
 START_SECONDS = 30
 STOP_SECONDS = 15
 _REVIEWS = re.compile(r'^habitat_webhook_reviews_total\{reason="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE)
 
 
-class Webhook:
-    """Started by `start`, ended by `stop`, and by the kernel when this process dies.
+def development_certificates(directory: Path, address: str) -> Path:
+    """A new directory with a certificate for an IP address, and with the CA that verifies it: `certs dev`."""
+    made = directory / "certificates"
+    command = [str(HABITAT_WEBHOOK), "certs", "dev", "--ip", address, "--out", str(made)]
+    subprocess.run(command, check=True, capture_output=True)
+    return made
 
-    directory: for certificates and log. address: where the API server reaches it; for anything but loopback it listens
-    on all addresses of this machine, on a free port. flags: further ones of `habitat-webhook serve`.
+
+class Webhook:
+    """Started by `start`, ended by `stop`, and by the kernel when this process dies. It gets no way to an API server.
+
+    directory: for its log. address: where the API server reaches it; for anything but loopback it listens on all
+    addresses of this machine, on a free port. certificates: the directory with tls.crt and tls.key. flags: further ones
+    of `habitat-webhook serve`; what is said here wins over them.
     """
 
-    def __init__(self, directory: Path, address: str, *flags: str) -> None:
+    def __init__(self, directory: Path, address: str, *flags: str, certificates: Path) -> None:
         self.address = address
-        self.certificates = directory / "certificates"
+        self.certificates = certificates
         host = LOOPBACK if address == LOOPBACK else ALL_ADDRESSES
-        tls = (f"--tls-cert={self.certificates / 'tls.crt'}", f"--tls-key={self.certificates / 'tls.key'}")
-        listen = (f"--listen={host}:0", f"--metrics-listen={LOOPBACK}:0")
-        command = [str(HABITAT_WEBHOOK), "serve", *listen, *tls, *flags]
-        self.process = Process("habitat-webhook", command, directory=directory)
+        tls = (f"--tls-cert={certificates / 'tls.crt'}", f"--tls-key={certificates / 'tls.key'}")
+        # Nobody has to learn that it ends before it does.
+        listen = (f"--listen={host}:0", f"--metrics-listen={LOOPBACK}:0", "--shutdown-delay=0")
+        command = [str(HABITAT_WEBHOOK), "serve", *flags, *listen, *tls]
+        environment = {
+            k: v for k, v in os.environ.items() if k != "KUBECONFIG" and not k.startswith("HABITAT_WEBHOOK_")
+        }
+        self.process = Process("habitat-webhook", command, directory=directory, environment=environment)
         self._metrics = ""
         self.url = ""
 
     def start(self, while_waiting: Callable[[], None]) -> None:
-        """Until it is ready, then at `url`. Raises ProcessError with what the program said when it ends instead."""
-        command = [str(HABITAT_WEBHOOK), "certs", "dev", "--ip", self.address, "--out", str(self.certificates)]
-        subprocess.run(command, check=True, capture_output=True)
+        """Until it listens, at `url`, which takes no certificate. Raises ProcessError with what the program said when
+        it ends instead."""
         self.process.start()
+
+        def listens() -> bool:
+            while_waiting()
+            self.process.check()
+            return self._find_ports()
+
+        wait_for("the webhook to listen", listens, seconds=START_SECONDS)
+
+    def wait_ready(self, while_waiting: Callable[[], None]) -> None:
+        """Until it has a certificate. Raises as `start`."""
 
         def is_ready() -> bool:
             while_waiting()
             self.process.check()
-            return self._find_ports() and self._get("/readyz").startswith("ok")
+            return self._get("/readyz").startswith("ok")
 
         wait_for("the webhook's /readyz", is_ready, seconds=START_SECONDS)
 
@@ -68,6 +89,7 @@ class Webhook:
 
     @property
     def ca(self) -> bytes:
+        """The CA that verifies its certificate, in PEM."""
         return (self.certificates / "ca.crt").read_bytes()
 
     def reviews(self) -> list[dict[str, Any]]:
@@ -81,7 +103,7 @@ class Webhook:
     def _find_ports(self) -> bool:
         for line in self._log():
             if line["message"] == "serving":
-                self.url = f"https://{self.address}:{line['listen'].rpartition(':')[2]}/mutate"
+                self.url = f"https://{self.address}:{line['listen'].rpartition(':')[2]}"
                 self._metrics = f"http://{line['metrics_listen']}"
         return bool(self.url)
 

@@ -6,6 +6,14 @@ import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Callable
+from typing import TypeVar
+
+from tests.controlplane.client import wait_for
+from tests.controlplane.progress import Progress
+
+T = TypeVar("T")
+WAIT_SECONDS = 120
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _NARROWEST, _WIDEST = 72, 140
@@ -73,3 +81,14 @@ def listed(label: str, items: list[str], indent: str) -> None:
         line += text
         used += len(text)
     say(line.rstrip())
+
+
+def waiting_for(what: str, attempt: Callable[[], T | None]) -> T:
+    """The first true answer; who watches is told when it takes long. Raises WaitError."""
+    with Progress(f"waiting for {what}") as progress:
+
+        def ticking() -> T | None:
+            progress.tick()
+            return attempt()
+
+        return wait_for(what, ticking, seconds=WAIT_SECONDS)

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.controlplane.client import Cluster
-from tests.support.manifests import DEPLOY
-from tests.support.webhook_config import registration, shipped
+from tests.support.manifests import DEPLOY, install
+from tests.support.webhook_config import by_url, registration, shipped
 
 EXAMPLES = sorted((DEPLOY / "examples").glob("*.yaml"))
 WORKLOADS = ("Deployment", "StatefulSet")
@@ -62,6 +62,18 @@ def test_a_registration_differs_from_what_is_shipped_in_its_client_and_who_keeps
     assert original["metadata"]["labels"].pop("habitat.sh/ca-bundle") == "managed"  # the caller keeps the bundle here
     assert registered == original
     assert clients == [{"url": "https://127.0.0.1:8443/mutate", "caBundle": "UEVN"}] * 2
+
+
+def test_an_installation_by_url_differs_from_what_is_shipped_in_its_clients() -> None:
+    original, other = install(), by_url("https://127.0.0.1:8443")
+    clients = [w.pop("clientConfig") for d in other for w in d.get("webhooks", ())]
+    for document in original:
+        for webhook in document.get("webhooks", ()):
+            webhook.pop("clientConfig")
+    assert other == original
+    assert clients == [{"url": "https://127.0.0.1:8443/mutate"}] * 2
+    [label] = [d["metadata"]["labels"]["habitat.sh/ca-bundle"] for d in other if "webhooks" in d]
+    assert label == "managed"
 
 
 def test_a_registration_can_be_kept_to_some_namespaces() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.controlplane.client import Cluster
 from tests.demo import scene, story
-from tests.demo.control import confined
+from tests.demo.install import confined
 from tests.demo.rings import Sight, Watcher, problems
 from tests.support.controller_rights import RIGHTS, SHARED_RINGS, shipped
 

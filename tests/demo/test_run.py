@@ -8,12 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.controlplane.client import Cluster
 from tests.controlplane.cluster import ControlPlane
+from tests.support.manifests import install
 from webhook.ring.pods import SELECTOR
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -38,6 +40,23 @@ def test_every_example_is_injected_and_ready(page: str) -> None:
     assert {name for name in examples if f"deploy/examples/{name}" in shown} == examples
     assert "not ready" not in page
     assert "✓ Every workload came out as it should." in page
+
+
+def test_what_is_installed_is_deploy_install_yaml(page: str) -> None:
+    shown = page[page.index("── Installed") : page.index("── Two rings form")]
+    assert "$ kubectl apply -f deploy/install.yaml" in shown
+    counts = Counter(d["kind"] for d in install())
+    assert all(f"{count} {kind}" in shown for kind, count in counts.items())
+    assert f"deploy/install.yaml: {counts.total()} objects" in page
+    assert "two processes stand in for them" in flat(shown)
+
+
+def test_the_certificates_are_said_to_be_well(page: str) -> None:
+    assert "No certificate was made by hand" in page
+    shown = page[page.index("$ habitat-webhook certs status") : page.index("── Two rings form")]
+    assert len(re.findall(r"^caBundle +trusted ", shown, re.MULTILINE)) == 2
+    assert re.search(r"^certificate .* 127\.0\.0\.1.*signed by the current CA", shown, re.MULTILINE)
+    assert "nothing is wrong" in shown
 
 
 def test_two_rings_form_before_the_reader_s_eyes(page: str) -> None:

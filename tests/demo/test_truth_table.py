@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.controlplane.client import Cluster, wait_for
-from tests.demo.server import Webhook
+from tests.demo.server import Webhook, development_certificates
 from tests.support.webhook_config import registration
 from webhook.inject import Reason, Situation, inject
 
@@ -90,10 +90,11 @@ def test_the_api_server_decides_as_the_table_says(
 
 @contextlib.contextmanager
 def registered(cluster: Cluster, directory: Path, namespaces: list[str]) -> Iterator[Webhook]:
-    webhook = Webhook(directory, "127.0.0.1")
+    webhook = Webhook(directory, "127.0.0.1", certificates=development_certificates(directory, "127.0.0.1"))
     name = f"truth-table-{namespaces[0]}"
     try:
         webhook.start(lambda: None)
+        webhook.wait_ready(lambda: None)
         cluster.apply(json.dumps(registration(webhook.url, webhook.ca, name=name, namespaces=namespaces)))
         pod = Row("enabled", "none", named=True, result="", reason="", asked=True).pod(namespaces[0])
         wait_for("the API server to call the webhook", lambda: "habitat.sh/injected" in str(create(cluster, pod)[1]))
