@@ -41,7 +41,7 @@ pytest: venv
 	@$(BIN)/pytest -q -n $(JOBS) $(PYTEST)
 
 # As with `make run`, an exported KUBECONFIG is not taken.
-test-node: venv ## injected pods on a real kubelet (KUBECONFIG=FILE names a cluster; says so where none can be had)
+test-node: venv ## the installation and injected pods on a real kubelet (KUBECONFIG=FILE names a cluster; says so where none can be had)
 	@$(BIN)/python -m tests.node $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig '$(KUBECONFIG)') -- $(PYTEST)
 
 bench: venv ## measure beside reference servers in one run; prints one table with ratios

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -29,6 +29,17 @@ def cluster(pytestconfig: pytest.Config) -> Cluster:
     if access is None:
         raise pytest.UsageError("these tests need a kubelet: run them by `make test-node`")
     return Cluster(Access.from_json(access))
+
+
+@pytest.fixture
+def saw(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Says in a sentence what a test has seen, also when it passes."""
+
+    def say(sentence: str) -> None:
+        with capsys.disabled():
+            print(f"\n    {sentence}", flush=True)
+
+    return say
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,22 @@ def pod(name: str, security: Mapping[str, Any] | None = None, **annotations: str
     }
 
 
+def deployment(template: Manifest, *, replicas: int) -> Manifest:
+    """A Deployment of pods like this one, under its name."""
+    name = template["metadata"]["name"]
+    metadata = {"labels": {"app": name}, "annotations": template["metadata"]["annotations"]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": metadata, "spec": template["spec"]},
+        },
+    }
+
+
 def secret(name: str, **data: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.controlplane.client import Cluster
 from tests.node.place import inside, namespace
-from tests.node.pods import Manifest, Pods, inject, pod
+from tests.node.pods import Manifest, Pods, deployment, inject, pod
 from tests.support.controller import QUICK, ControllerProcess, controller
 from tests.support.controller_rights import PLAIN, shipped
 from tests.support.manifests import as_text
@@ -36,27 +36,13 @@ def members(cluster: Cluster, rings: ControllerProcess) -> Iterator[Pods]:
     """Three pods of one Deployment, with a managed key and a ConfigMap."""
     with namespace(cluster) as name:
         pods = Pods(cluster, name)
-        pods.apply([_config("a = 1\n"), *inject([_deployment()], name)])
+        template = pod("web", ring="shop", ring_key="managed", config_map="web")
+        pods.apply([_config("a = 1\n"), *inject([deployment(template, replicas=3)], name)])
         yield pods
 
 
 def _config(text: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"user.toml": text}}
-
-
-def _deployment() -> Manifest:
-    template = pod("web", ring="shop", ring_key="managed", config_map="web")
-    metadata = {"labels": {"app": "web"}, "annotations": template["metadata"]["annotations"]}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "web"},
-        "spec": {
-            "replicas": 3,
-            "selector": {"matchLabels": {"app": "web"}},
-            "template": {"metadata": metadata, "spec": template["spec"]},
-        },
-    }
 
 
 def _live(pods: Pods) -> dict[str, str]:
