@@ -28,6 +28,10 @@ Say = Callable[[str], None]
 SECURITY = {**LOCKED, "runAsUser": 1000}
 MOUNT_SECONDS = 150
 """Until a changed Secret is in a pod: a kubelet's sync of a minute, jitter, and its cache."""
+OUT_SECONDS = 5
+"""Until a container that died is out of its Service: a kubelet looks once a second."""
+AT_LEAST = 200
+"""Admissions of a load, also on a machine that is busy with something else."""
 BROKEN = re.compile(r"failed calling webhook.*(EOF|connection reset by peer|connection refused|broken pipe)", re.DOTALL)
 
 
@@ -148,15 +152,16 @@ def test_a_rolling_restart_loses_no_admission(place: Installation, shop: Pods, s
         place.cluster.wait("the old pods to be gone", lambda: before.isdisjoint(place.pods("admission")), seconds=90)
         seen = running.stop()
     assert seen.failed == []
-    assert seen.admitted > 1000
+    assert seen.admitted > AT_LEAST
     for name in place.pods("admission"):
         place.ready(name)
     saw(f"kubectl rollout restart: two new pods for two old ones in {seen.seconds:.0f} s; {_rate(seen)}, 0 failed")
 
 
-def test_a_killed_webhook_fails_what_was_in_flight_and_nothing_after_it(
+def test_a_killed_webhook_fails_calls_until_it_is_out_of_the_service_and_none_after(
     place: Installation, shop: Pods, saw: Say
 ) -> None:
+    """Two kinds: what it was answering, and what the API server, which does not know yet, sends to it afterwards."""
     victim = min(place.pods("admission"))
 
     def restarted() -> bool:
@@ -177,8 +182,8 @@ def test_a_killed_webhook_fails_what_was_in_flight_and_nothing_after_it(
         f"SIGKILL of one of two: {len(seen.failed)} failed within {span:.1f} s, {len(seen.failed) - refused} of them "
         f"in flight, {refused} refused a connection by the dead one; {_rate(seen)}"
     )
-    assert span < 5
-    assert seen.admitted > 500
+    assert span < OUT_SECONDS
+    assert seen.admitted > AT_LEAST
 
 
 def test_uninstalled_it_leaves_the_pods_running_and_nothing_of_its_own(
