@@ -25,7 +25,7 @@ from tests.node.place import inside
 from tests.node.pods import Manifest
 
 PROJECT = Path(__file__).resolve().parents[2]
-THREADS, PER_SECOND = 4, 100
+THREADS, PER_SECOND = 4, 200
 TIMEOUT_SECONDS = 30.0
 
 
