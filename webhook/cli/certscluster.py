@@ -15,11 +15,11 @@ import click
 from certs.stores import REQUESTED, Secret, Stored
 from webhook.certificates.configurations import listed
 from webhook.certificates.report import Found, Report, as_json, as_text, report, signer
+from webhook.cli.connection import connection_options, namespace_value
 from webhook.cli.errors import Failure
 from webhook.cli.group import PROGRAM, Command
 from webhook.cli.jsonstream import dump_json
 from webhook.kube.errors import NO_ANSWER, ApiError, ConfigError
-from webhook.settings import SettingError, check_namespace
 
 if TYPE_CHECKING:
     from webhook.kube.client import Client
@@ -59,7 +59,7 @@ def _place(command: _Command) -> _Command:
             "--namespace",
             default="habitat-webhook",
             show_default=True,
-            callback=_namespace,
+            callback=namespace_value,
             metavar="NAME",
             help="The namespace of the installation.",
         ),
@@ -67,26 +67,11 @@ def _place(command: _Command) -> _Command:
         click.option(
             "--tls-secret", default="habitat-webhook-tls", show_default=True, help="The Secret of the certificate."
         ),
-        click.option(
-            "--kubeconfig",
-            type=click.Path(dir_okay=False, path_type=Path),
-            default=None,
-            metavar="FILE",
-            help="The kubeconfig to use.  [default: $KUBECONFIG, or ~/.kube/config]",
-        ),
-        click.option("--context", default="", metavar="NAME", help="The kubeconfig's context to use."),
+        *connection_options,
     )
     for decorate in reversed(decorators):
         command = decorate(command)
     return command
-
-
-def _namespace(_context: click.Context, _option: click.Parameter, name: str) -> str:
-    try:
-        check_namespace(name, "the namespace")
-    except SettingError as error:
-        raise click.BadParameter(str(error)) from None
-    return name
 
 
 _wait = click.option(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from webhook.cli.connection import connection_options, namespace_value
 from webhook.cli.errors import Failure
 from webhook.cli.inject import shared_rings_value
 from webhook.kube.errors import NO_ANSWER, ApiError, ConfigError
@@ -24,7 +25,6 @@ from webhook.ring.diagnosis import build, doubtful, managed_keys
 from webhook.ring.pods import SELECTOR, Member, member
 from webhook.ring.report import Report, Scope
 from webhook.rings import Ring
-from webhook.settings import SettingError, check_namespace
 
 if TYPE_CHECKING:
     from webhook.kube.client import Client
@@ -66,7 +66,7 @@ def place_options(command: Command) -> Command:
             "-n",
             "--namespace",
             default="",
-            callback=_namespace,
+            callback=namespace_value,
             metavar="NAME",
             help="The namespace to look into.  [default: the context's]",
         ),
@@ -80,27 +80,11 @@ def place_options(command: Command) -> Command:
             help="Rings that pods of other namespaces may join, as the installation has them: name.namespace of each, "
             "with commas between. Without this option it is not judged who may join.",
         ),
-        click.option(
-            "--kubeconfig",
-            type=click.Path(dir_okay=False, path_type=Path),
-            default=None,
-            metavar="FILE",
-            help="The kubeconfig to use.  [default: $KUBECONFIG, or ~/.kube/config]",
-        ),
-        click.option("--context", default="", metavar="NAME", help="The kubeconfig's context to use."),
+        *connection_options,
     )
     for decorate in reversed(decorators):
         command = decorate(command)
     return command
-
-
-def _namespace(_context: click.Context, _option: click.Parameter, name: str) -> str:
-    try:
-        if name:
-            check_namespace(name, "the namespace")
-    except SettingError as error:
-        raise click.BadParameter(str(error)) from None
-    return name
 
 
 class Cluster:
