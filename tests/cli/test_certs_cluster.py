@@ -91,6 +91,13 @@ def test_status_where_nothing_is_wrong(asked: Asked) -> None:
     assert asked.patches == []
 
 
+@pytest.mark.parametrize("namespace", ["", "A b"])
+def test_namespace_that_is_none_is_refused(asked: Asked, namespace: str) -> None:
+    result = asked.run("status", f"--namespace={namespace}")
+    assert result.exit_code == 2
+    assert f"the namespace is {namespace!r}; allowed: the name of a namespace" in result.stderr
+
+
 def test_status_where_something_is(asked: Asked) -> None:
     del asked.answers[f"{SECRETS}tls"]
     result = asked.run("status")

@@ -22,10 +22,10 @@ connection_options: tuple[Callable[..., Any], ...] = (
 )
 
 
-def namespace_value(_context: click.Context, _option: click.Parameter, name: str) -> str:
-    """For `callback`: the name of a namespace, or "" for none."""
+def namespace_value(_context: click.Context, option: click.Parameter, name: str) -> str:
+    """For `callback`: the name of a namespace; "" only for an option that may be left out."""
     try:
-        if name:
+        if name or option.default:
             check_namespace(name, "the namespace")
     except SettingError as error:
         raise click.BadParameter(str(error)) from None
