@@ -18,10 +18,10 @@ from bench.report import Section, at_most
 from bench.reviews import SIZES, Review, reviews
 from bench.summary import percentile
 from tests.controlplane.progress import Progress
+from tests.support.reviews import answered
 from webhook.decide import Settings
 from webhook.inject import Operation, Pod, Situation, apply, inject
 from webhook.inject.patch import rehearse
-from webhook.review import review
 
 ENGINE = "engine"
 UNCHECKED = "engine without its check"
@@ -75,7 +75,7 @@ def _calls(one: Review) -> dict[str, Call]:
         UNCHECKED: run,
         CHECK: lambda: rehearse(one.pod, operations),
         JSONPATCH_CHECK: lambda: apply(one.pod, operations),
-        WHOLE: lambda: review(one.content, _SETTINGS),
+        WHOLE: lambda: answered(one.content, _SETTINGS),
         MAKE_PATCH: lambda: jsonpatch.make_patch(one.pod, patched),
     }
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from webhook.decide import Reason, Settings, Situation, mapping
+from webhook.decide import Reason, Situation, mapping
 from webhook.inject import Outcome, inject
 from webhook.problems import caution, shown
 
@@ -79,15 +79,6 @@ class Answer:
     decision: Decision
 
 
-def review(body: bytes, settings: Settings) -> Answer:
-    """Answer one AdmissionReview.
-
-    Raises ReviewError for a body that is not one; anything else that is raised is our own mistake, for which the server
-    answers HTTP 500, so that the failure policy decides (`admission.md §0.1`).
-    """
-    return answer(read(body), settings)
-
-
 def read(body: bytes) -> Request:
     """The request of a review. Raises ReviewError: not JSON, another kind or version, no request, no object."""
     try:
@@ -145,14 +136,12 @@ def _owner(metadata: Mapping[str, Any]) -> str:
     return ""
 
 
-def answer(request: Request, settings: Settings) -> Answer:
-    """Inject, and say it in the API server's terms. What is raised here is our own mistake."""
-    situation = Situation(
-        namespace=request.namespace,
-        operation=request.operation,
-        subresource=request.subresource,
-        settings=settings,
-    )
+def answer(request: Request, situation: Situation) -> Answer:
+    """Inject, and say it in the API server's terms.
+
+    What is raised here is our own mistake, for which the server answers HTTP 500, so that the failure policy decides
+    (`admission.md §0.1`).
+    """
     outcome = inject(request.pod, situation)
     warnings = (_NO_POD,) if outcome.reason is Reason.NOT_A_POD else _handful(outcome.warnings)
     audit = {"reason": outcome.reason.code}

@@ -10,9 +10,8 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from tests.support.reviews import encoded, pod, review
+from tests.support.reviews import answered, encoded, pod, review
 from tests.support.server import WebhookServer, read_response, request_bytes
-from webhook.review import review as review_in_process
 from webhook.server.app import MAX_BODY
 from webhook.server.settings import ServeSettings
 
@@ -33,7 +32,7 @@ def test_server_gives_the_bytes_that_the_review_function_gives(server: WebhookSe
         client.request("POST", "/mutate?timeout=5s", body, {"Content-Type": "application/json"})
         response = client.getresponse()
         assert response.getheader("Content-Type") == "application/json"
-        assert response.read() == review_in_process(body, ServeSettings().engine()).body
+        assert response.read() == answered(body, ServeSettings().engine()).body
 
 
 def test_pod_without_annotations_is_allowed_without_patch(server: WebhookServer) -> None:

@@ -6,6 +6,10 @@ import json
 import uuid
 from typing import Any
 
+from webhook.decide import Settings
+from webhook.review import Answer, answer, read
+from webhook.server.surroundings import Surroundings
+
 SERVICE = {"habitat.sh/service": "redis", "habitat.sh/license": "accept-no-persist"}
 
 
@@ -65,3 +69,9 @@ def review(obj: Any = None, *, uid: str = "", **request: Any) -> dict[str, Any]:
 
 def encoded(document: Any) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def answered(body: bytes, settings: Settings | None = None) -> Answer:
+    """What `serve` answers to a body, without a server."""
+    request = read(body)
+    return answer(request, Surroundings(settings or Settings()).of(request))

@@ -14,17 +14,17 @@ from webhook.review import Answer, Request, answer
 from webhook.server import run
 
 if TYPE_CHECKING:
-    from webhook.decide import Settings
+    from webhook.decide import Situation
 
 SLOW_SECONDS = 0.5
 
 
-def engine(request: Request, settings: Settings) -> Answer:
+def engine(request: Request, situation: Situation) -> Answer:
     if request.uid.startswith("fail"):
         raise RuntimeError(f"quoting {request.uid}")
     if request.uid.startswith("slow"):
         time.sleep(SLOW_SECONDS)
-    return answer(request, settings)
+    return answer(request, situation)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 from bench.reviews import SIZES, reviews
-from webhook.decide import Settings
-from webhook.review import review
+from tests.support.reviews import answered
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +17,7 @@ def test_reviews_have_the_size_they_claim_and_are_injected() -> None:
     for size, length in SIZES.items():
         for made in reviews(size):
             assert len(made.content) == length
-            assert review(made.content, Settings()).decision.reason == "Injected"
+            assert answered(made.content).decision.reason == "Injected"
 
 
 def test_the_quick_engine_benchmark_prints_one_table() -> None:

@@ -9,19 +9,18 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.support.reviews import SERVICE, encoded, pod, review
+from tests.support.reviews import SERVICE, answered, encoded, pod, review
 from webhook.decide import Settings
 from webhook.inject import Situation, apply, inject
 from webhook.options import PREFIX
 from webhook.review import Answer, ReviewError, read
-from webhook.review import review as answer_to
 from webhook.server.settings import ServeSettings
 
 SETTINGS = Settings(own_namespace="habitat-system")
 
 
 def answer(obj: Any = None, **request: Any) -> Answer:
-    return answer_to(encoded(review(obj, **request)), SETTINGS)
+    return answered(encoded(review(obj, **request)), SETTINGS)
 
 
 def response(obj: Any = None, **request: Any) -> dict[str, Any]:
@@ -75,7 +74,7 @@ def test_what_is_left_alone_is_allowed_without_patch(obj: Any, request_fields: d
 def test_deletion_has_no_object_and_is_allowed() -> None:
     body = review(operation="DELETE")
     body["request"]["object"] = None
-    result = json.loads(answer_to(encoded(body), SETTINGS).body)["response"]
+    result = json.loads(answered(encoded(body), SETTINGS).body)["response"]
     assert (result["allowed"], result["auditAnnotations"]) == (True, {"reason": "NotCreated"})
 
 

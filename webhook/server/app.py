@@ -16,10 +16,11 @@ import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import HTTPException
 
-from webhook.decide import Settings
+from webhook.decide import Situation
 from webhook.log import Log, trace
 from webhook.review import Answer, Request, ReviewError, answer, read
 from webhook.server.metrics import ErrorKind, Metrics
+from webhook.server.surroundings import Surroundings
 
 MAX_BODY = 7 * 1024 * 1024
 """Bytes. The API server sends at most two objects of 3 MiB (its own request limit) and what surrounds them."""
@@ -27,7 +28,7 @@ MAX_BODY = 7 * 1024 * 1024
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
 WSGI: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
-Engine: TypeAlias = Callable[[Request, Settings], Answer]
+Engine: TypeAlias = Callable[[Request, Situation], Answer]
 
 _JSON = "application/json"
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -71,10 +72,10 @@ class Admission:
     """
 
     def __init__(
-        self, behind: WSGI, settings: Settings, metrics: Metrics, log: Log, *, engine: Engine = answer
+        self, behind: WSGI, surroundings: Surroundings, metrics: Metrics, log: Log, *, engine: Engine = answer
     ) -> None:
         self.behind = behind
-        self.settings = settings
+        self.surroundings = surroundings
         self.metrics = metrics
         self.log = log
         self.engine = engine
@@ -97,7 +98,7 @@ class Admission:
         except ReviewError as error:
             return self._error(400, str(error))
         try:
-            result = self.engine(request, self.settings)
+            result = self.engine(request, self.surroundings.of(request))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is our mistake, and the API server has to hear of it
             message = f"habitat-webhook could not handle the review {request.uid}; its log has the error under that uid"
             return self._error(
@@ -163,10 +164,10 @@ def _answer_errors(app: flask.Flask, metrics: Metrics) -> None:
         return response
 
 
-def admission_app(settings: Settings, metrics: Metrics, log: Log, *, engine: Engine = answer) -> flask.Flask:
+def admission_app(surroundings: Surroundings, metrics: Metrics, log: Log, *, engine: Engine = answer) -> flask.Flask:
     """The application of the TLS port."""
     app = flask.Flask("webhook", static_folder=None)
-    admission = Admission(app.wsgi_app, settings, metrics, log, engine=engine)
+    admission = Admission(app.wsgi_app, surroundings, metrics, log, engine=engine)
     app.add_url_rule("/mutate", "mutate", methods=["POST"], provide_automatic_options=False)
     app.wsgi_app = admission  # type: ignore[method-assign]  # the way Flask documents for middlewares
     _answer_errors(app, metrics)

@@ -16,6 +16,7 @@ from webhook.review import answer
 from webhook.server.app import WSGI, Engine, Readiness, admission_app, health_app
 from webhook.server.metrics import Metrics
 from webhook.server.settings import API_SERVER_IDLE_SECONDS, ServeSettings
+from webhook.server.surroundings import Surroundings
 from webhook.server.tls import Certificate
 from webhook.server.worker import ReviewWorker
 
@@ -49,7 +50,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             settings.tls_cert, settings.tls_key, loaded=self._certificate_loaded, refused=self._certificate_refused
         )
         self.readiness.conditions["certificate"] = self._certificate_missing
-        self.admission: WSGI = admission_app(settings.engine(), self.metrics, self.log, engine=engine)
+        surroundings = Surroundings(settings.engine())
+        self.admission: WSGI = admission_app(surroundings, self.metrics, self.log, engine=engine)
         self.health: WSGI = health_app(self.readiness, self.metrics)
         super().__init__()
 
