@@ -1,22 +1,31 @@
-"""Where the pods run: the node of ../shared/node, left as it was found, or a cluster that somebody named."""
+"""Where the pods run: the node of ../shared/node, left as it was found, or a cluster that somebody named.
+
+A machine that cannot have such a node is no mistake of the project's, and says so by `obstacle` and NoNodeError; what
+fails on a node that is there is one.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.controlplane.build import ensure_binaries
 from tests.controlplane.client import Cluster, existing_cluster
 from tests.controlplane.locks import FileLock
+from tests.controlplane.toolchain import ToolchainError, find_toolchain, required_version
+from tests.image.base import BaseError
 from tests.node import product, standin
 
 PROJECT = Path(__file__).resolve().parents[2]
 NODE = PROJECT.parent / "shared" / "node"
 MKIMAGE = NODE / "mkimage.py"
+BUILD_SECONDS, UP_SECONDS = 20 * 60, 5 * 60
+"""For Kubernetes and containerd from their sources, ten minutes on two cores; and until the node is Ready, 15 s."""
 NETWORK = "habnode"
 IMAGES = (standin, product)
 ARCHIVES = PROJECT / "build"
@@ -27,8 +36,19 @@ LOAD = """\
   k3s: k3s ctr images import FILE         containerd: ctr -n k8s.io images import FILE"""
 
 
+PROGRAMS = ("runc", "nft", "ip", "curl", "openssl", "pgrep", "nsenter", "unshare")
+PLUGINS = Path("/usr/lib/cni/bridge")
+PACKAGES = "runc containernetworking-plugins nftables iproute2 curl openssl procps util-linux"
+KERNEL = "ip link add one type veth peer name two && ip link add three type bridge && nft list ruleset"
+"""What a node's network is made of, tried in a network that ends with the command."""
+
+
 class PlaceError(RuntimeError):
     """It should have worked here and did not; the message says what to do."""
+
+
+class NoNodeError(RuntimeError):
+    """This machine, as it is now, cannot bring a node up; the message says why."""
 
 
 def obstacle(kubeconfig: Path | None) -> str | None:
@@ -39,7 +59,30 @@ def obstacle(kubeconfig: Path | None) -> str | None:
         return "the one-node Kubernetes of ../shared/node needs root; KUBECONFIG=FILE names another cluster"
     if not MKIMAGE.is_file():
         return "the images are made by ../shared/node/mkimage.py, which is not beside the project"
-    return next((reason for image in IMAGES if (reason := image.obstacle())), None)
+    reasons = [image.obstacle() for image in IMAGES]
+    return next(filter(None, reasons), None) or (_own_obstacle() if kubeconfig is None else None)
+
+
+def _own_obstacle() -> str | None:
+    """What the one-node Kubernetes misses here, as far as it can be told before it is built."""
+    missing = [program for program in PROGRAMS if shutil.which(program, path=_path()) is None]
+    missing += [] if PLUGINS.exists() else [str(PLUGINS)]
+    if missing:
+        return f"the one-node Kubernetes needs {', '.join(missing)}: apt-get install {PACKAGES}"
+    if not os.access("/sys/fs/cgroup", os.W_OK):
+        return "the one-node Kubernetes writes to /sys/fs/cgroup, which is read-only or not there"
+    namespaces = ("--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--mount-proc")
+    environment = os.environ | {"PATH": _path()}
+    trial = subprocess.run(
+        ["unshare", *namespaces, "sh", "-c", KERNEL], capture_output=True, text=True, env=environment
+    )
+    said = trial.stderr.strip() or f"exit code {trial.returncode}"
+    return f"the kernel does not let root make a node's namespaces and network: {said}" if trial.returncode else None
+
+
+def _path(*first: str) -> str:
+    """A PATH that has what root's usually has."""
+    return os.pathsep.join((*first, os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 
 @contextlib.contextmanager
@@ -48,40 +91,77 @@ def existing(kubeconfig: Path, scratch: Path) -> Iterator[Cluster]:
     if not kubeconfig.is_file():
         raise PlaceError(f"KUBECONFIG={kubeconfig} is not a file; name one kubeconfig")
     ARCHIVES.mkdir(exist_ok=True)
-    for image in IMAGES:
-        image.build(_archive(ARCHIVES, image.name()), MKIMAGE)
+    archives = _archives(ARCHIVES)
     kubectl = Path(shutil.which("kubectl") or ensure_binaries()["kubectl"])
     cluster = existing_cluster(kubeconfig.absolute(), scratch, kubectl=kubectl)
-    for image in IMAGES:
-        name = image.name()
-        _expect_image(cluster, name, LOAD.format(image=name, archive=_archive(ARCHIVES, name)))
+    for name, archive in archives.items():
+        _expect_image(cluster, name, LOAD.format(image=name, archive=archive))
     yield cluster
 
 
 @contextlib.contextmanager
 def own_node(scratch: Path) -> Iterator[Cluster]:
-    """The node of ../shared/node: down at the end if it was down, without the images that it did not have."""
+    """The node of ../shared/node: down at the end if it was down, without the images that it did not have.
+
+    Raises NoNodeError where none can be had, PlaceError where one that is there does not do what it should.
+    """
     state = Path(_run("bash", "-c", '. "$0" && echo "$N"', NODE / "env.sh").strip())
     state.mkdir(parents=True, exist_ok=True)
     lock = FileLock(state / "test-node.lock")
     if not lock.try_acquire():
-        raise PlaceError(f"another make test-node uses the node of {state}; wait for its end")
+        raise NoNodeError(f"another make test-node uses the node of {state}; wait for its end")
     with contextlib.ExitStack() as undo:
         undo.callback(lock.release)
+        archives = _archives(scratch)
         if subprocess.run([NODE / "k", "get", "--raw=/readyz", "--request-timeout=5s"], capture_output=True).returncode:
             undo.callback(_run, NODE / "down.sh")
-            print("bringing up ../shared/node (the first time it is built for minutes)", flush=True)
-            if subprocess.run([NODE / "up.sh"]).returncode:
-                raise PlaceError(f"{NODE}/up.sh failed, see above")
+            _bring_up()
         before = _images(state)
         undo.callback(lambda: [_ctr(state, "rm", image) for image in _images(state) - before])
         cluster = existing_cluster(state / "kubeconfig", scratch, kubectl=NODE / "k")
-        for image in IMAGES:
-            name, archive = image.name(), _archive(scratch, image.name())
-            image.build(archive, MKIMAGE)
+        for name, archive in archives.items():
             said = _run(NODE / "import", archive)
             _expect_image(cluster, name, f"../shared/node/import did not bring {name} to the node:\n{said}")
         yield cluster
+
+
+def _archives(folder: Path) -> dict[str, Path]:
+    """The archive of every image by its name. Raises NoNodeError where there is no Debian to be had for one."""
+    found = {}
+    try:
+        for image in IMAGES:
+            found[image.name()] = archive = _archive(folder, image.name())
+            image.build(archive, MKIMAGE)
+    except BaseError as error:
+        raise NoNodeError(str(error)) from error
+    return found
+
+
+def _bring_up() -> None:
+    """Raises NoNodeError when it cannot be built or started, or not in time."""
+    try:
+        toolchain = find_toolchain(required_version(NODE / "src" / "kubernetes" / "go.mod"))
+    except ToolchainError as error:
+        raise NoNodeError(str(error)) from error
+    print("bringing up ../shared/node (the first time it is built for minutes)", flush=True)
+    environment = toolchain.environment() | {"PATH": _path(str(toolchain.go.parent))}
+    for script, seconds in (("build.sh", BUILD_SECONDS), ("up.sh", UP_SECONDS)):
+        _bounded(NODE / script, seconds, environment)
+
+
+def _bounded(script: Path, seconds: float, environment: Mapping[str, str]) -> None:
+    """Run a script of ../shared/node, and end it with all that it has started and not set free."""
+    process = subprocess.Popen([script], env=environment, start_new_session=True)
+    try:
+        code = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        raise NoNodeError(f"../shared/node/{script.name} was not done after {seconds / 60:g} minutes") from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if code:
+        raise NoNodeError(f"../shared/node/{script.name} ended with exit code {code}, see above")
 
 
 def inside(cluster: Cluster) -> list[str]:
