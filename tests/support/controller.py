@@ -23,21 +23,33 @@ QUICK = ("--lease-duration=3", "--lease-renew=2", "--lease-retry=0.3")
 """Hand-overs in seconds; everything else as shipped."""
 
 
+REAL = ("-c", "from webhook.cli.main import main; main()")
+
+
 class ControllerProcess:
     """Runs until `stop`; every log line is kept. kubeconfig: whose rights it has. prefix: a command that runs it.
+    program: what the interpreter is given instead of the command line's own entry. variables: of its environment.
 
     It leaves certificates alone unless a flag says otherwise: most installations of tests have their own.
     """
 
-    def __init__(self, directory: Path, kubeconfig: Path, *flags: str, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        kubeconfig: Path,
+        *flags: str,
+        prefix: Sequence[str] = (),
+        program: Sequence[str] = REAL,
+        **variables: str,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.output = directory / "controller.log"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HABITAT_WEBHOOK_")}
-        environment["PYTHONPATH"] = str(ROOT)
+        environment |= {"PYTHONPATH": str(ROOT), **variables}
         self.process = spawn(
             [
                 *prefix,
-                *(sys.executable, "-c", "from webhook.cli.main import main; main()", "controller"),
+                *(sys.executable, *program, "controller"),
                 *(f"--kubeconfig={kubeconfig}", "--metrics-listen=127.0.0.1:0", "--namespace=habitat-webhook"),
                 "--certificates=none",
                 *flags,
@@ -111,10 +123,15 @@ class ControllerProcess:
 
 @contextlib.contextmanager
 def controller(
-    directory: Path, kubeconfig: Path, *flags: str, prefix: Sequence[str] = ()
+    directory: Path,
+    kubeconfig: Path,
+    *flags: str,
+    prefix: Sequence[str] = (),
+    program: Sequence[str] = REAL,
+    **variables: str,
 ) -> Iterator[ControllerProcess]:
     """One that is stopped at the end of the block."""
-    process = ControllerProcess(directory, kubeconfig, *flags, prefix=prefix)
+    process = ControllerProcess(directory, kubeconfig, *flags, prefix=prefix, program=program, **variables)
     try:
         yield process
     finally:

@@ -9,7 +9,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from certs.leaf import Leaf
 from tests.controlplane.client import wait_for
 from tests.controlplane.cluster import ControlPlane, RunningControlPlane
 from tests.support import audit
-from tests.support.controller import QUICK, ControllerProcess, controller
+from tests.support.controller import QUICK, REAL, ControllerProcess, controller
 from tests.support.controller_rights import (
     CERTIFICATES,
     FENCE,
@@ -69,10 +69,13 @@ class Installation:
     keys: set[bytes] = field(default_factory=set)
 
     @contextlib.contextmanager
-    def controller(self, name: str = "one", *flags: str) -> Iterator[ControllerProcess]:
+    def controller(
+        self, name: str = "one", *flags: str, program: Sequence[str] = REAL, **variables: str
+    ) -> Iterator[ControllerProcess]:
         """One that leads or stands by; what its metrics say at the end is kept."""
         where = self.directory / "controllers" / f"{name}-{len(self.processes)}"
-        with controller(where, self.kubeconfig, *QUICK, *FLAGS, *flags) as process:
+        flags = (*QUICK, *FLAGS, *flags)
+        with controller(where, self.kubeconfig, *flags, program=program, **variables) as process:
             self.processes.append(process)
             yield process
             if process.process.poll() is None:
