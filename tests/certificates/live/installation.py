@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from click.testing import Result
 from cryptography import x509
 
 from certs import authorities as cas
@@ -21,6 +22,7 @@ from certs import bundle, leaf
 from certs.authorities import Authorities
 from certs.authority import CertificateError
 from certs.leaf import Leaf
+from tests.cli.running import run
 from tests.controlplane.client import wait_for
 from tests.controlplane.cluster import ControlPlane, RunningControlPlane
 from tests.support import audit
@@ -55,7 +57,7 @@ USER = user_name(NAMESPACE)
 @dataclass(frozen=True, slots=True)
 class Installation:
     """cluster: its administrator. kubeconfig: the controller's ServiceAccount. server: one `serve`, with no access to
-    the API. mount: its certificate. logs: of every controller. keys: every private key that was seen.
+    the API. mount: its certificate. said: by metrics and by commands. keys: every private key that was seen.
     """
 
     cluster: RunningControlPlane
@@ -65,7 +67,7 @@ class Installation:
     mount: Mount
     roles: list[Document]
     processes: list[ControllerProcess] = field(default_factory=list)
-    metrics: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     keys: set[bytes] = field(default_factory=set)
 
     @contextlib.contextmanager
@@ -79,7 +81,7 @@ class Installation:
             self.processes.append(process)
             yield process
             if process.process.poll() is None:
-                self.metrics.append(process.get("/metrics")[1])
+                self.said.append(process.get("/metrics")[1])
 
     def wait(self, what: str, attempt: Callable[[], T | None], *, seconds: float = 60) -> T:
         return wait_for(what, attempt, seconds=seconds)
@@ -88,6 +90,12 @@ class Installation:
         status, answer = self.cluster.request(method, path, body)
         assert status < 300, answer
         return answer
+
+    def certs(self, *arguments: str) -> Result:
+        """One run of `habitat-webhook certs`, by the administrator."""
+        result = run("certs", *arguments, f"--kubeconfig={self.cluster.kubeconfig}")
+        self.said.append(result.output)
+        return result
 
     # Secrets
 

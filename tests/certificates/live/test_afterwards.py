@@ -23,16 +23,19 @@ def test_every_right_for_certificates_was_used(place: Installation) -> None:
 
 
 @pytest.mark.usefixtures("whole")
-def test_no_key_is_in_any_log_event_metric_or_audit_line(place: Installation) -> None:
+def test_no_key_and_no_token_is_in_any_log_event_metric_answer_or_audit_line(place: Installation) -> None:
     for name in (CA, TLS):
         place.data(name)
     keys = place.keys | {version["tls.key"] for version in place.mount.versions}
     logs = [p.output.read_text() for p in place.processes] + [place.server.output.read_text()]
     events = json.dumps(place.cluster.get("events", "--all-namespaces"))
-    said = "\n".join([*logs, *place.metrics, events, audit.log(place.directory).read_text()])
+    metrics = place.server.get("/metrics")[1]
+    said = "\n".join([*logs, *place.said, metrics, events, audit.log(place.directory).read_text()])
     assert len(keys) >= 4
     assert "CaPublished" in events
-    assert "certificate_steps_total" in said
+    assert all(name in said for name in ("certificate_steps_total", "certificate_loads_total", "nothing is wrong"))
+    assert "certificate not loaded" in said, "an error of each role"
+    assert "was not made by habitat-webhook" in said
     assert "PRIVATE KEY" not in said
     token = yaml.safe_load(place.kubeconfig.read_text())["users"][0]["user"]["token"]
     # Its first part is the same in all tokens; the audit log names the account, as it should.

@@ -21,7 +21,7 @@ def test_five_controllers_at_once_make_one_ca_and_every_bundle_verifies_the_leaf
     before = len(made(place))
     foreign = [place.configuration(kind, FOREIGN) for kind in KINDS]
     with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(place.controller(f"of-five-{n}")) for n in range(5)]
+        processes = [stack.enter_context(place.controller(f"of-five-{n}", "--log-level=debug")) for n in range(5)]
         place.settled()
         place.wait("the first admission", lambda: place.admitted() == (201, ""))
         assert sum(p.leads for p in processes) == 1

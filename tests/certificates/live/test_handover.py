@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from certs import bundle
 from tests.certificates.live.installation import CA, TLS, Installation
-from tests.cli.running import run
 
 
 def test_rotation_goes_on_after_its_leader_was_killed_between_two_steps(place: Installation) -> None:
@@ -13,7 +12,7 @@ def test_rotation_goes_on_after_its_leader_was_killed_between_two_steps(place: I
         place.settled()
         old, serving = place.authorities().current.certificate, place.leaf().certificate
         with place.controller("second") as second, place.load(threads=1) as load:
-            assert run("certs", "rotate", f"--kubeconfig={place.cluster.kubeconfig}").exit_code == 0
+            assert place.certs("rotate").exit_code == 0
             place.wait("the next CA to be published", lambda: "next.crt" in place.data(CA) and place.whole())
             assert place.leaf().certificate == serving
             first.kill()

@@ -12,13 +12,12 @@ from certs import bundle
 from certs.leaf import made
 from tests.certificates.live.installation import CA, TLS, Installation
 from tests.certs.making import authority
-from tests.cli.running import run
 from tests.support.controller import ControllerProcess
 
 
 def certs(place: Installation, *arguments: str) -> str:
     """One run of `habitat-webhook certs` that succeeds."""
-    result = run("certs", *arguments, f"--kubeconfig={place.cluster.kubeconfig}")
+    result = place.certs(*arguments)
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -57,7 +56,7 @@ def test_status_shows_what_is_there_and_what_is_wrong(place: Installation, leade
     os.kill(leader.pid, signal.SIGSTOP)
     try:
         place.spoil("validating", {1: b""})
-        result = run("certs", "status", "-o", "json", f"--kubeconfig={place.cluster.kubeconfig}")
+        result = place.certs("status", "-o", "json")
         assert result.exit_code == 1
         assert '"NotTrusted"' in result.stdout
     finally:
@@ -110,7 +109,7 @@ def test_foreign_ca_is_refused_and_not_overwritten_and_admissions_go_on(
     written = place.secret(CA)
     place.spoil("mutating", {0: b"", 1: b""})
     place.wait("admissions to go on", lambda: place.admitted() == (201, ""))
-    result = run("certs", "status", f"--kubeconfig={place.cluster.kubeconfig}")
+    result = place.certs("status")
     assert result.exit_code == 1
     assert "was not made by habitat-webhook" in result.stdout
     assert place.secret(CA) == written
