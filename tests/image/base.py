@@ -21,6 +21,9 @@ PLACES = ("/tmp", "/proc", "/dev", "/root", "/mnt")
 MOUNT = "/mnt"
 """A folder for whatever a test wants to show to a command, there also when the root is read-only."""
 
+DEBIAN_SECONDS = 10 * 60.0
+"""A minute where Debian's archive is near; where it cannot be reached, debootstrap asks for hours."""
+
 _SYSTEM = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 _NETWORK = ("PIP_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE")
 
@@ -83,11 +86,22 @@ def network_files(base: Base) -> Iterator[Bind]:
         yield Bind(configured, "/root/.config/pip")
 
 
+class _Patience(Progress):
+    """Ends what it shows by BaseError when that takes too long."""
+
+    def tick(self) -> None:
+        super().tick()
+        if self.seconds > DEBIAN_SECONDS:
+            raise BaseError(
+                f"debootstrap was not done after {DEBIAN_SECONDS / 60:g} minutes: can Debian's archive be reached?"
+            )
+
+
 def debian(store: Path, *packages: str) -> Base:
     """A minimal Debian whose Python is the one that the lock files were compiled for; made once, by debootstrap.
 
     packages: what it has beside Python.
-    Needs root. Raises BaseError when debootstrap is not there, or fails.
+    Needs root. Raises BaseError when debootstrap is not there, fails, or is not done in time.
     """
     program = shutil.which("debootstrap")
     if program is None:
@@ -98,7 +112,7 @@ def debian(store: Path, *packages: str) -> Base:
     if not root.is_dir():
         with (
             tempfile.TemporaryDirectory(prefix="new-", dir=store) as scratch,
-            Progress("making a Debian for the image") as progress,
+            _Patience("making a Debian for the image") as progress,
         ):
             made = Path(scratch) / "root"
             code, output = run_leashed([program, *arguments, str(made)], progress=progress)

@@ -39,6 +39,7 @@ LOAD = """\
 PROGRAMS = ("runc", "nft", "ip", "curl", "openssl", "pgrep", "nsenter", "unshare")
 PLUGINS = Path("/usr/lib/cni/bridge")
 PACKAGES = "runc containernetworking-plugins nftables iproute2 curl openssl procps util-linux"
+OWN_PODS = ("deployment/coredns", "--namespace=kube-system")
 KERNEL = "ip link add one type veth peer name two && ip link add three type bridge && nft list ruleset"
 """What a node's network is made of, tried in a network that ends with the command."""
 
@@ -145,23 +146,26 @@ def _bring_up() -> None:
         raise NoNodeError(str(error)) from error
     print("bringing up ../shared/node (the first time it is built for minutes)", flush=True)
     environment = toolchain.environment() | {"PATH": _path(str(toolchain.go.parent))}
-    for script, seconds in (("build.sh", BUILD_SECONDS), ("up.sh", UP_SECONDS)):
-        _bounded(NODE / script, seconds, environment)
+    _bounded(BUILD_SECONDS, environment, "build.sh")
+    _bounded(UP_SECONDS, environment, "up.sh")
+    # A machine may let a kubelet run and no container.
+    _bounded(UP_SECONDS, environment, "k", "rollout", "status", *OWN_PODS)
 
 
-def _bounded(script: Path, seconds: float, environment: Mapping[str, str]) -> None:
+def _bounded(seconds: float, environment: Mapping[str, str], script: str, *arguments: str) -> None:
     """Run a script of ../shared/node, and end it with all that it has started and not set free."""
-    process = subprocess.Popen([script], env=environment, start_new_session=True)
+    said = " ".join((f"../shared/node/{script}", *arguments))
+    process = subprocess.Popen([NODE / script, *arguments], env=environment, start_new_session=True)
     try:
         code = process.wait(seconds)
     except subprocess.TimeoutExpired:
-        raise NoNodeError(f"../shared/node/{script.name} was not done after {seconds / 60:g} minutes") from None
+        raise NoNodeError(f"{said} was not done after {seconds / 60:g} minutes") from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     if code:
-        raise NoNodeError(f"../shared/node/{script.name} ended with exit code {code}, see above")
+        raise NoNodeError(f"{said} ended with exit code {code}, see above")
 
 
 def inside(cluster: Cluster) -> list[str]:

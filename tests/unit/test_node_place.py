@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.controlplane.toolchain import Toolchain
+from tests.image import base
 from tests.node import __main__ as program
 from tests.node import place
 
@@ -19,7 +20,7 @@ SCRIPTS = {
     "env.sh": "N={state}",
     "build.sh": "exit 0",
     "up.sh": "exit 0",
-    "k": "exit 1",
+    "k": '[ "$1" = rollout ]',
     "down.sh": "touch {state}/down",
     "mkimage.py": "",
 }
@@ -89,14 +90,15 @@ def test_kernel_that_has_no_such_network_is_told_in_its_own_words(monkeypatch: p
     assert "the kernel does not let root make" in (place._own_obstacle() or "")
 
 
-@pytest.mark.parametrize("script", ["build.sh", "up.sh"])
+@pytest.mark.parametrize("script", ["build.sh", "up.sh", "k"])
 def test_node_that_does_not_come_up_is_no_failure_and_is_taken_down(
     node: Callable[..., Path], capfd: pytest.CaptureFixture[str], script: str
 ) -> None:
     state = node(**{script.replace(".", "_"): "echo no space left >&2; exit 3"})
     assert program.main() == 0
     said = capfd.readouterr()
-    assert f"make test-node cannot run here: ../shared/node/{script} ended with exit code 3, see above." in said.out
+    assert said.out.rpartition("cannot run here: ")[2].startswith(f"../shared/node/{script} ")
+    assert said.out.endswith("ended with exit code 3, see above.\n")
     assert "no space left" in said.err
     assert (state / "down").exists()
 
@@ -110,6 +112,28 @@ def test_build_without_end_is_ended_with_all_that_it_has_started(
     assert "../shared/node/build.sh was not done after 0.01 minutes" in capsys.readouterr().out
     stat = Path(f"/proc/{(state / 'child').read_text().strip()}/stat")
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_debian_that_does_not_come_is_waited_for_in_vain_and_no_failure(
+    node: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class OfDebian:
+        @staticmethod
+        def obstacle() -> None: ...
+
+        @staticmethod
+        def name() -> str:
+            return str(base.debian(tmp_path))
+
+    program_of_debian = tmp_path / "debootstrap"
+    program_of_debian.write_text("#!/bin/sh\nexec sleep 600\n")
+    program_of_debian.chmod(0o755)
+    node()
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(base, "DEBIAN_SECONDS", 0.3)
+    monkeypatch.setattr(place, "IMAGES", (OfDebian,))
+    assert program.main() == 0
+    assert "cannot run here: debootstrap was not done after 0.005 minutes" in capsys.readouterr().out
 
 
 def test_second_run_says_that_the_first_has_the_node(
