@@ -14,12 +14,22 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 BACKDATED = timedelta(minutes=5)
 """Certificates begin this long ago, so that a client whose clock runs behind accepts them."""
+
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises for a damaged certificate, some of it only when the part is asked for."""
 
 AUTHORITY_NAME = "habitat-webhook CA"
 _COMMON_NAME_LIMIT = 64  # X.520 ub-common-name
@@ -69,17 +79,18 @@ class Authority:
         """
         try:
             loaded = x509.load_pem_x509_certificate(certificate)
-        except ValueError as error:
+            public, may_sign = loaded.public_key(), _is_authority(loaded)
+        except UNREADABLE as error:
             raise CertificateError(f"the CA certificate is not a PEM certificate: {error}") from error
         try:
             private = serialization.load_pem_private_key(key, password=None)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise CertificateError(f"the CA key is not a PEM private key without a password: {error}") from error
         if not isinstance(private, ec.EllipticCurvePrivateKey):
             raise CertificateError("the CA key is not an elliptic curve key")
-        if private.public_key() != loaded.public_key():
+        if private.public_key() != public:
             raise CertificateError("the CA key does not belong to the CA certificate")
-        if not _is_authority(loaded):
+        if not may_sign:
             raise CertificateError("the certificate is not a CA: it may not sign others")
         return cls(loaded, private)
 

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 
-from certs.authority import CertificateError
+from certs.authority import UNREADABLE, CertificateError
 
 _BEGIN = b"-----BEGIN "
 _BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
@@ -33,12 +33,21 @@ def parse(pem: bytes) -> tuple[x509.Certificate, ...]:
         raise CertificateError("it holds something else than certificates")
     try:
         found = x509.load_pem_x509_certificates(pem)
-    except ValueError:
+        for certificate in found:
+            _read(certificate)
+    except UNREADABLE:
         # Without its text, which may quote what it could not read.
         raise CertificateError("a certificate is cut off or damaged") from None
     if len(found) != begun:
         raise CertificateError("a certificate is cut off")
     return tuple(found)
+
+
+def _read(certificate: x509.Certificate) -> None:
+    """Raises one of UNREADABLE now for what would raise it later: these parts are read when they are asked for."""
+    for part in ("subject", "issuer", "extensions"):
+        getattr(certificate, part)
+    certificate.public_key()
 
 
 def join(certificates: Iterable[x509.Certificate]) -> bytes:

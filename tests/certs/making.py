@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from certs import leaf
 from certs.authorities import Authorities
@@ -31,3 +36,11 @@ def serving(
     """A leaf with the bundle beside it, by default that of its CA alone."""
     made = leaf.made(by.issue(names, now=now, lifetime=days * DAY))
     return leaf.decode(made.encode(by.certificate_pem() if beside is None else beside))
+
+
+def damaged(certificate: x509.Certificate) -> Iterator[bytes]:
+    """The certificate in PEM with one byte changed, each of its bytes in turn."""
+    whole = certificate.public_bytes(serialization.Encoding.DER)
+    for place, byte in enumerate(whole):
+        der = whole[:place] + bytes([byte ^ 0x15]) + whole[place + 1 :]
+        yield b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from certs.authority import Authority, CertificateError, subject_alternative_names
+from tests.certs.making import damaged
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MONTH = timedelta(days=30)
@@ -143,6 +144,18 @@ def test_pem_that_makes_no_ca_is_refused_with_its_reason(authority: Authority) -
     ):
         with pytest.raises(CertificateError, match=reason):
             Authority.load(certificate, key)
+
+
+def test_ca_with_any_byte_damaged_is_refused_or_as_before(authority: Authority) -> None:
+    refused = 0
+    for pem in damaged(authority.certificate):
+        try:
+            found = Authority.load(pem, authority.key_pem())
+        except CertificateError:
+            refused += 1
+        else:
+            assert found.certificate.public_key() == authority.key.public_key()
+    assert refused > 100
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import ssl
 import pytest
 
 from certs import bundle
+from certs.authorities import is_ours
 from certs.authority import CertificateError
-from tests.certs.making import DAY, NOW, authority, serving
+from tests.certs.making import DAY, NOW, authority, damaged, serving
 
 OLDER, NEWER = authority(now=NOW - DAY), authority()
 BOTH = bundle.join([OLDER.certificate, NEWER.certificate])
@@ -46,6 +47,17 @@ def test_what_is_no_bundle_is_refused_and_counts_as_holding_nothing(pem: bytes, 
         bundle.parse(pem)
     assert "MII" not in str(caught.value)
     assert bundle.held(pem) == frozenset()
+
+
+def test_certificate_with_any_byte_damaged_is_refused_or_can_be_used_without_a_surprise() -> None:
+    """Many parts of a certificate are read only when somebody asks for them."""
+    leaf, refused = serving(NEWER).certificate, 0
+    for pem in damaged(NEWER.certificate):
+        found = bundle.readable(pem)
+        refused += not found
+        assert bundle.issuer(leaf, found) is None or bundle.held(pem)
+        assert all(isinstance(is_ours(ca), bool) for ca in found)
+    assert refused > 100
 
 
 def test_bundle_verifies_the_leaves_of_each_of_its_cas_by_dates_too() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from certs import leaf
 from certs.authority import CertificateError
-from tests.certs.making import DAY, NAMES, NOW, authority, serving
+from tests.certs.making import DAY, NAMES, NOW, authority, damaged, serving
 
 CA = authority()
 LEAF = serving(CA)
@@ -38,6 +38,18 @@ def test_what_is_no_pair_is_refused_and_not_quoted(change: dict[str, bytes], com
     with pytest.raises(CertificateError, match=complaint) as caught:
         leaf.decode(DATA | change)
     assert caught.value.__cause__ is None
+
+
+def test_leaf_with_any_byte_damaged_is_refused_or_can_be_used_without_a_surprise() -> None:
+    refused = 0
+    for pem in damaged(LEAF.certificate):
+        try:
+            found = leaf.decode(DATA | {"tls.crt": pem})
+        except CertificateError:
+            refused += 1
+        else:
+            assert leaf.names_differ(found.certificate, NAMES) in (True, False)
+    assert refused > 100
 
 
 def test_bundle_that_cannot_be_read_trusts_nobody() -> None:

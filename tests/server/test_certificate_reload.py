@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -68,9 +69,17 @@ def _foreign_key(files: Files) -> None:
     files.certificate.write_bytes(certificate)
 
 
+def _damaged(files: Files) -> None:
+    """In the byte that tells the version, which no X.509 reader expects to be another."""
+    der = ssl.PEM_cert_to_DER_cert(files.certificate.read_text())
+    files.certificate.write_text(ssl.DER_cert_to_PEM_cert(der.replace(VERSION_3, VERSION_10, 1)))
+
+
+VERSION_3, VERSION_10 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09"
 SPOILED: dict[str, Callable[[Files], object]] = {
     "certificate cut short": lambda f: f.certificate.write_bytes(f.certificate.read_bytes()[:100]),
     "certificate empty": lambda f: f.certificate.write_bytes(b""),
+    "certificate damaged in one byte": _damaged,
     "certificate is something else": lambda f: f.certificate.write_bytes(b"\0\xff" * 100),
     "key cut short": lambda f: f.key.write_bytes(f.key.read_bytes()[:100]),
     "key of another certificate": _foreign_key,

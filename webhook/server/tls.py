@@ -54,7 +54,7 @@ class Certificate:
         try:
             not_after = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
             context = _context(certificate, key)
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        except (OSError, ValueError, x509.InvalidVersion) as error:  # ssl.SSLError is an OSError
             reason = getattr(error, "reason", None) or error
             self._refused(
                 f"{certificate} and {key} are no pair of certificate and key in PEM ({reason}); {self._fallback}"
