@@ -14,7 +14,8 @@ the other | the leaf's CA is not kept, or not for as long as the leaf lives     
   two     | an old CA has expired; or its time is up, and the current one has   | RETIRE it: it leaves every caBundle
           |   signed the leaf                                                   |
 published | the next CA has expired                                             | WITHDRAW it
-published | every caBundle has held the next CA for the settling time           | SIGN: next becomes current, that old
+published | the next CA is valid, and every caBundle has held it for the        | SIGN: next becomes current, that old
+          |   settling time                                                     |
 stable    | two thirds of the CA's life are over, or somebody asked             | PUBLISH: make the next CA
 ----------|---------------------------------------------------------------------|-------------------------------------
 the other | the leaf is not valid yet, and nobody asked for another one         | wait: somebody's clock is wrong
@@ -198,7 +199,7 @@ def _rotate(view: View, kept: Authorities, policy: Policy) -> Step | None:
         return None
     if view.now >= kept.next.not_after:
         return Step(Action.WITHDRAW, "the next CA has expired before it was used")
-    if _settled(view, kept.next, policy):
+    if bundle.valid(kept.next.certificate, view.now) and _settled(view, kept.next, policy):
         return Step(Action.SIGN, "every caBundle holds the next CA", settled=bundle.fingerprint(kept.next.certificate))
     return None
 
@@ -227,6 +228,8 @@ def _leaf(view: View, kept: Authorities, policy: Policy) -> Step:
         )
     if serving.bundle != kept.bundle():
         return Step(Action.BUNDLE, "the bundle beside the leaf is not the current one")
+    if kept.next and view.now < kept.next.certificate.not_valid_before_utc:
+        return Step(Action.WAIT, f"the next CA is valid from {_time(kept.next.certificate.not_valid_before_utc)} only")
     if kept.next:
         return Step(Action.WAIT, "the next CA is published; it signs when every caBundle has held it for a while")
     if not _signed_by_current(serving, kept):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -224,6 +225,43 @@ def test_clock_that_is_behind_changes_nothing_and_is_said(world: World) -> None:
     assert world.secrets == before
     assert kept.metric("ca_state", state="early") == 1
     assert "the CA is valid from 2026-03-01 11:55 UTC only" in kept.text
+
+
+def test_next_ca_of_a_clock_that_was_ahead_does_not_sign_before_its_time(world: World) -> None:
+    """Otherwise nothing could be signed from then on, and the leaf in use would be the last."""
+    kept = Kept(world)
+    kept.look()
+    world.advance(0, jump=5 * DAY)
+    world.ask(CA)
+    kept.look()
+    world.advance(0, jump=-5 * DAY)
+    settled(world, kept)
+    assert world.authorities().next is not None
+    assert "the next CA is valid from 2026-03-06" in kept.text
+    world.ask(TLS)
+    before = world.leaf()
+    kept.look()
+    assert world.leaf() != before
+    assert world.well()
+    world.advance(0, jump=5 * DAY)
+    settled(world, kept)
+    assert world.authorities().next is None
+    assert world.well()
+
+
+def test_remaining_life_of_the_leaf_is_told_while_the_ca_is_refused(world: World) -> None:
+    kept = Kept(world)
+    kept.look()
+    world.put(CA, replace(world.secrets[CA], data={"ca.crt": b"x"}))
+    world.advance(0, jump=DAY)
+    kept.look()
+    assert kept.metric("leaf_expires_in_seconds") == 29 * DAY.total_seconds()
+    world.advance(0, jump=30 * DAY)
+    kept.look()
+    assert kept.metric("leaf_expires_in_seconds") == -DAY.total_seconds()
+    del world.secrets[TLS]
+    kept.look()
+    assert math.isnan(kept.metric("leaf_expires_in_seconds") or 0)
 
 
 @pytest.mark.parametrize("name", [CA, TLS])

@@ -103,6 +103,26 @@ def unknown(world: World) -> None:
     world.secrets[TLS] = replace(world.secrets[TLS], data=data)
 
 
+def nameless(world: World) -> None:
+    """A pair that somebody has written there: a certificate without any name."""
+    kept = world.authorities().current
+    world.secrets[TLS] = replace(
+        world.secrets[TLS], data={"tls.crt": kept.certificate_pem(), "tls.key": kept.key_pem(), "ca.crt": b""}
+    )
+
+
+def by_somebody_else(world: World) -> None:
+    """As with cert-manager."""
+    world.history.clear()
+    del world.secrets[CA]
+    world.secrets[TLS] = replace(world.secrets[TLS], ours=False)
+
+
+def damaged_by_somebody_else(world: World) -> None:
+    by_somebody_else(world)
+    damaged(TLS, "tls.key", world)
+
+
 CASES = {
     "spoiled": (spoiled, [("error", "NotTrusted")]),
     "differing": (differing, [("note", "BundleDiffers")]),
@@ -115,6 +135,9 @@ CASES = {
     "damaged CA": (lambda w: damaged(CA, "ca.key", w), [("error", "CaDamaged")]),
     "damaged leaf": (lambda w: damaged(TLS, "tls.key", w), [("error", "LeafDamaged")]),
     "unknown signer": (unknown, [("error", "LeafUnknown"), ("error", "NotTrusted"), ("error", "NotTrusted")]),
+    "no name": (nameless, [("error", "NotTrusted")] * 2),
+    "kept by somebody else": (by_somebody_else, [("note", "NothingManaged")]),
+    "damaged by somebody else": (damaged_by_somebody_else, [("note", "NothingManaged"), ("error", "LeafDamaged")]),
     "no configuration": (lambda w: w.history.clear(), [("note", "NothingManaged")]),
 }
 
@@ -146,6 +169,12 @@ def test_each_trouble_is_named_and_errors_say_what_to_do(world: World, case: str
 )
 def test_what_time_does_is_said(world: World, later: timedelta, expected: list[str]) -> None:
     assert [code for _, code in codes(reported(world, later))] == expected
+
+
+def test_certificate_that_somebody_else_makes_is_shown_and_has_an_end(world: World) -> None:
+    by_somebody_else(world)
+    assert f"for {', '.join(NAMES)}  [" in as_text(reported(world))
+    assert codes(reported(world, 31 * DAY)) == [("note", "NothingManaged"), ("error", "LeafExpired")]
 
 
 def test_old_and_next_cas_are_shown_with_what_they_are_there_for(world: World) -> None:

@@ -68,6 +68,10 @@ ROWS = {
     "published, seen just now": (replace(fresh(PUBLISHED, now=LATER), held=held(NEXT, seconds=59)), Action.WAIT),
     "published, the other held": (replace(fresh(PUBLISHED, now=LATER), held=held(CURRENT)), Action.WAIT),
     "published and settled": (replace(fresh(PUBLISHED, now=LATER), held=held(NEXT)), Action.SIGN),
+    "published, settled, of a clock ahead": (
+        View(NOW, PUBLISHED, by(CURRENT, PUBLISHED), held=held(NEXT)),
+        Action.WAIT,
+    ),
     "next expired first": (
         fresh(Authorities(authority(days=900), authority(days=10)), now=NOW + 11 * DAY),
         Action.WITHDRAW,

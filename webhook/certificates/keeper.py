@@ -178,8 +178,11 @@ class Keeper:
             )
 
     def _leaf_of(self, serving: Stored | None) -> Leaf | None:
-        if serving is None:
-            return None
+        found = self._usable(serving) if serving is not None else None
+        self._metrics.leaf_left(leaf.remaining(found.certificate, self._clock.now()) if found else None)
+        return found
+
+    def _usable(self, serving: Stored) -> Leaf | None:
         try:
             found = leaf.decode(serving.data)
         except CertificateError as error:
@@ -194,8 +197,6 @@ class Keeper:
         self._metrics.situation(rotation.state(view.authorities, view.now))
         if view.authorities:
             self._metrics.ca.set((view.authorities.current.not_after - view.now).total_seconds())
-        if view.leaf:
-            self._metrics.leaf.set(leaf.remaining(view.leaf.certificate, view.now).total_seconds())
         step = rotation.decide(view, self._policy)
         self._say("wait", step.why if step.action is Action.WAIT else "")
         return step
@@ -259,7 +260,7 @@ class Keeper:
     def _served(self) -> Leaf | None:
         """The leaf with its bundle, where it is ours and of use: what can be told while the CA is refused."""
         serving = self._serving.read()
-        found = self._leaf_of(serving) if serving is not None and serving.ours else None
+        found = self._leaf_of(serving if serving is not None and serving.ours else None)
         if found is None or not bundle.verifies(found.certificate, found.trusted(), self._clock.now()):
             return None
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -61,6 +62,10 @@ class CertificateMetrics:
         self._show("refused" if now is None else _OF_STATE[now])
         if now is None:
             self.ca.set(math.nan)
+
+    def leaf_left(self, left: timedelta | None) -> None:
+        """Until the leaf expires; None where there is none that can be read."""
+        self.leaf.set(math.nan if left is None else left.total_seconds())
 
     def forget(self) -> None:
         """Another process acts: what was known here grows old."""

@@ -91,12 +91,36 @@ _LOOK = (
 
 def report(found: Found) -> Report:
     """What it means."""
+    if _kept_elsewhere(found):
+        return _elsewhere(found)
     wrong: list[Finding] = []
     kept = _authorities(found, wrong)
     serving = _leaf(found, kept, wrong)
     entries = list(_entries(found, kept, serving))
     wrong += _untrusted(found, entries, serving)
     return Report(found, kept, serving, entries, tuple(wrong))
+
+
+def _kept_elsewhere(found: Found) -> bool:
+    """Whether it is as --certificates=none leaves it: nothing here is ours but the place of the certificate."""
+    return not found.configurations and found.authority is None and found.serving is not None and not found.serving.ours
+
+
+def _elsewhere(found: Found) -> Report:
+    name = f"Secret {found.tls_secret}"
+    message = (
+        f"Certificates are not kept here: no webhook configuration has the label {SELECTOR}, and {name} was made by "
+        "somebody else, such as cert-manager"
+    )
+    findings, serving = [Finding(Severity.NOTE, "NothingManaged", message)], None
+    advice = "Whoever makes it has to put it right; habitat-webhook leaves it alone."
+    try:
+        serving = leaf.decode(found.serving.data if found.serving else {})
+    except CertificateError as caught:
+        findings.append(Finding(Severity.ERROR, "LeafDamaged", f"{name} cannot be used: {caught}", advice))
+    if serving and found.now >= serving.certificate.not_valid_after_utc:
+        findings.append(Finding(Severity.ERROR, "LeafExpired", "The webhook's certificate has expired", advice))
+    return Report(found, None, serving, (), tuple(findings))
 
 
 def _look(found: Found) -> str:
@@ -112,7 +136,7 @@ def _authorities(found: Found, wrong: list[Finding]) -> Authorities | None:
         error("NoCa", f"{name} is not there: there is no CA", f"The controller makes it; {_look(found)}")
         return None
     if not found.authority.ours:
-        error("Foreign", f"{name} was not made by habitat-webhook, which leaves it alone", "Delete or rename it.")
+        wrong.append(_foreign(name))
         return None
     try:
         kept = cas.decode(found.authority.data)
@@ -147,7 +171,7 @@ def _leaf(found: Found, kept: Authorities | None, wrong: list[Finding]) -> Leaf 
         error("NoLeaf", f"{name} is not there: the webhook has no certificate to serve")
         return None
     if not found.serving.ours:
-        error("Foreign", f"{name} was not made by habitat-webhook, which leaves it alone", "Delete or rename it.")
+        wrong.append(_foreign(name))
         return None
     try:
         serving = leaf.decode(found.serving.data)
@@ -169,6 +193,11 @@ def _leaf(found: Found, kept: Authorities | None, wrong: list[Finding]) -> Leaf 
     return serving
 
 
+def _foreign(name: str) -> Finding:
+    message = f"{name} was not made by habitat-webhook, which leaves it alone"
+    return Finding(Severity.ERROR, "Foreign", message, "Delete or rename it.")
+
+
 def signer(serving: Leaf, kept: Authorities) -> str:
     """Who has signed the leaf: "current", "old" or "unknown"."""
     if bundle.issuer(serving.certificate, [kept.current.certificate]):
@@ -180,8 +209,10 @@ def _entries(found: Found, kept: Authorities | None, serving: Leaf | None) -> It
     wanted = kept.bundle() if kept else None
     for configuration in found.configurations:
         for entry in configuration.entries:
-            verifies = serving is not None and bundle.verifies(
-                serving.certificate, bundle.readable(entry.bundle), found.now
+            verifies = (
+                serving is not None
+                and bool(names(serving))
+                and bundle.verifies(serving.certificate, bundle.readable(entry.bundle), found.now)
             )
             yield EntryStatus(configuration, entry.name, verifies, None if wanted is None else entry.bundle == wanted)
 
@@ -233,8 +264,11 @@ def as_json(made: Report) -> dict[str, Any]:
 
 
 def names(serving: Leaf) -> list[str]:
-    """DNS names and IP addresses of the leaf."""
-    extension = serving.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    """DNS names and IP addresses of the leaf; [] where somebody has put a certificate there that has none."""
+    try:
+        extension = serving.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
     return [str(name.value) for name in extension.value]
 
 
@@ -263,7 +297,9 @@ def as_text(made: Report) -> str:
         lines += [_line("old CA", o.certificate, now, f"trusted until {_day(o.until)}") for o in kept.old]
     if serving:
         by = f", signed by the {signer(serving, kept)} CA" if kept else ""
-        lines.append(_line("certificate", serving.certificate, now, f"for {', '.join(names(serving))}{by}"))
+        lines.append(
+            _line("certificate", serving.certificate, now, f"for {', '.join(names(serving)) or 'no name'}{by}")
+        )
     for e in made.entries:
         verdict = "trusted" if e.verifies else "NOT TRUSTED"
         lines.append(f"{'caBundle':<12} {verdict:<17} {e.configuration.kind}/{e.configuration.name} {e.entry}")
