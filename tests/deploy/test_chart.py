@@ -86,6 +86,12 @@ TYPOS = {
     "serve.affinity.podAntiaffinity.x=y": "additional properties 'podAntiaffinity' not allowed",
     "serve.topologySpreadConstraints[0].maxSkew=1": "missing properties",
     "serve.podLabels.a=1": "got number, want string",
+    "serve.podLabels.a=two words": "/serve/podLabels/a",
+    "serve.podLabels.habitat\\.sh/ring=a": "/serve/podLabels/habitat.sh~1ring",
+    "commonLabels.pod-security\\.kubernetes\\.io/enforce=baseline": "/commonLabels/pod-security.kubernetes.io~1enforce",
+    "admission.labels.habitat\\.sh/ca-bundle=by-hand": "/admission/labels/habitat.sh~1ca-bundle",
+    "admission.annotations.cert-manager\\.io/inject-ca-from=x": "/admission/annotations/cert-manager.io~1inject",
+    "priorityClassName=Not A Name": "/priorityClassName",
     "certificates.managed.leafDays=91": "/certificates/managed/leafDays",
     "certificates.mode=cert-manager": "must be one of 'managed', 'certManager'",
     "certificates.certManager.issuerRef.kind=ClusterIssuer": "if 'kind' exists",
@@ -126,6 +132,19 @@ def test_values_that_do_not_go_together_are_refused_with_a_way_out(value: str) -
 @pytest.mark.parametrize("more", ["admission.failurePolicy=Ignore", "serve.allowSingleReplica=true"])
 def test_one_replica_is_had_where_that_is_meant(more: str) -> None:
     assert "replicas: 1\n" in template("--set", f"serve.replicas=1,{more}")
+
+
+def test_a_name_that_looks_like_a_number_stays_a_name() -> None:
+    """YAML reads a bare 123 as a number, and on as true; both are names of namespaces and of Secrets."""
+    names = '["123","on","1e3","null"]'
+    made = list(
+        yaml.safe_load_all(template(f"--set-json=admission.excludedNamespaces={names},image.pullSecrets={names}"))
+    )
+    for webhook in named(made, "MutatingWebhookConfiguration", "habitat-webhook")["webhooks"]:
+        assert webhook["namespaceSelector"]["matchExpressions"][1]["values"][-4:] == json.loads(names)
+    for role in ("habitat-webhook", "habitat-webhook-controller"):
+        secrets = named(made, "Deployment", role)["spec"]["template"]["spec"]["imagePullSecrets"]
+        assert [s["name"] for s in secrets] == json.loads(names)
 
 
 def test_a_chart_that_holds_this_one_may_have_global_values() -> None:

@@ -45,7 +45,7 @@ enableServiceLinks: false
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - {{ toYaml (dict "name" .) }}
   {{- end }}
 {{- end }}
 securityContext:
