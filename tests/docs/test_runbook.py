@@ -81,10 +81,17 @@ def test_what_started_without_a_supervisor_is_found(down: Cluster) -> None:
     (find,) = COMMANDS["Find what started without a Supervisor"]
     assert shell(down, find) == ""
     shell(down, switch("Nobody waits")[0])
-    deploy(down, "web", "shop", ANNOTATIONS)
-    deploy(down, "plain", "shop")
-    (pod,) = down.wait("a pod", lambda: pods(down))
-    assert shell(down, find) == f"shop/{pod['metadata']['name']}\n"
+    annotations = {
+        "plain": {},
+        "by-service": ANNOTATIONS,
+        "by-package": {"habitat.sh/package": "core/web"},
+        "opted-out": ANNOTATIONS | {"habitat.sh/inject": "false"},
+    }
+    for name, given in annotations.items():
+        deploy(down, name, "shop", given)
+    items = down.wait("the pods", lambda: len(p := down.get("pods", "--namespace=shop")["items"]) == 4 and p)
+    slipped = [p["metadata"]["name"] for p in items if p["metadata"]["labels"]["app"].startswith("by-")]
+    assert sorted(shell(down, find).split()) == sorted(f"shop/{name}" for name in slipped)
 
 
 def test_a_replicaset_that_waits_tries_again_at_once(down: Cluster) -> None:
