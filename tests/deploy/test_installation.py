@@ -111,3 +111,36 @@ def test_applying_it_again_changes_nothing_and_leaves_the_ca(applied: Installed,
     assert len(done.stdout.splitlines()) == len(before) == len(install())
     assert as_it_is(applied) == before
     assert applied.published()
+
+
+def test_an_upgrade_by_kubectl_leaves_the_ca(applied: Installed) -> None:
+    run(applied.cluster, "upgrade-uninstall.md", "Upgrade by kubectl")
+    assert applied.published()
+
+
+def test_it_is_switched_off_and_on_again_without_a_ca_until_the_controller_puts_it_in(applied: Installed) -> None:
+    run(applied.cluster, "upgrade-uninstall.md", "Switch it off for a while")
+    assert all("caBundle" not in w["clientConfig"] for w in applied.configuration()["webhooks"])
+    applied.publish()
+    assert applied.published()
+
+
+def test_all_its_pods_come_back_at_once_though_nobody_answers_and_only_annotated_ones_wait(applied: Installed) -> None:
+    """No container runs here, so the webhook is down in any case, with failurePolicy Fail."""
+    cluster = applied.cluster
+    before = {pod["metadata"]["uid"] for pod in cluster.get("pods", "-n", NAMESPACE)["items"]}
+    cluster.kubectl("delete", "pods", "--all", "-n", NAMESPACE)
+    applied.available()
+    assert before.isdisjoint(pod["metadata"]["uid"] for pod in cluster.get("pods", "-n", NAMESPACE)["items"])
+    cluster.kubectl("label", "namespace", "shop", "habitat.sh/injection=enabled")
+
+    def created(namespace: str, **annotations: str) -> tuple[int, str]:
+        pod = {"metadata": {"name": "probe", "annotations": annotations}, "spec": RING[0]["spec"]}
+        status, answer = cluster.request("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+        return status, answer.get("message", "")
+
+    asking = {"habitat.sh/service": "web"}
+    status, why = created("shop", **asking)
+    assert (status, "failed calling webhook" in why) == (500, True)
+    assert [created("shop"), created("kube-system", **asking), created("default", **asking)] == [(201, "")] * 3
+    cluster.kubectl("label", "namespace", "shop", "habitat.sh/injection-")
