@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,33 +11,16 @@ import pytest
 from tests.certificates.live.installation import Installation, installed
 from tests.controlplane.build import ensure_binaries
 from tests.support.controller import ControllerProcess
+from tests.support.lookback import LookBack
 
-FOLDER = Path(__file__).parent
-LAST = FOLDER / "test_afterwards.py"
-_in_part = pytest.StashKey[bool]()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    places = [n for n, item in enumerate(items) if FOLDER in item.path.parents]
-    ordered = sorted((items[n] for n in places), key=lambda item: item.path == LAST)
-    for n, item in zip(places, ordered, strict=True):
-        items[n] = item
-    missing = {item.path for item in ordered} != set(FOLDER.glob("test_*.py"))
-    chosen = any("::" in argument for argument in config.args)
-    config.stash[_in_part] = config.stash.get(_in_part, False) or missing or chosen
-
-
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        if FOLDER in item.path.parents:
-            item.config.stash[_in_part] = True
+_look_back = LookBack(Path(__file__).parent / "test_afterwards.py")
+pytest_collection_modifyitems, pytest_deselected = _look_back.order, _look_back.deselected
 
 
 @pytest.fixture
-def whole(pytestconfig: pytest.Config) -> None:
+def whole() -> None:
     """Skips a test that says something about all the others unless all of them run."""
-    if pytestconfig.stash[_in_part]:
-        pytest.skip("needs all tests of this folder")
+    _look_back.whole()
 
 
 @pytest.fixture(scope="package")

@@ -7,7 +7,7 @@ starts the controllers that it needs. test_rights.py comes last: it looks back a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,34 +15,16 @@ import pytest
 from tests.controlplane.build import ensure_binaries
 from tests.ring.live.installation import Installation, installed
 from tests.support.controller import ControllerProcess
+from tests.support.lookback import LookBack
 
-FOLDER = Path(__file__).parent
-LAST = FOLDER / "test_rights.py"
-_left_out = pytest.StashKey[list[str]]()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path == LAST)
-    here = {item.path for item in items}
-    _leave_out(config, [path.name for path in FOLDER.glob("test_*.py") if path not in here])
-    _leave_out(config, [argument for argument in config.args if "::" in argument])
-
-
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        if FOLDER in item.path.parents:
-            _leave_out(item.config, [item.name])
-
-
-def _leave_out(config: pytest.Config, what: list[str]) -> None:
-    config.stash[_left_out] = config.stash.get(_left_out, []) + what
+_look_back = LookBack(Path(__file__).parent / "test_rights.py")
+pytest_collection_modifyitems, pytest_deselected = _look_back.order, _look_back.deselected
 
 
 @pytest.fixture
-def whole(pytestconfig: pytest.Config) -> None:
+def whole() -> None:
     """Skips a test that says something about all the others unless all of them run."""
-    if left_out := pytestconfig.stash[_left_out]:
-        pytest.skip(f"needs all tests of this folder; left out: {len(left_out)}, such as {left_out[0]}")
+    _look_back.whole()
 
 
 @pytest.fixture(scope="package")
