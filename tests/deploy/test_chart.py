@@ -93,7 +93,7 @@ TYPOS = {
     "admission.annotations.cert-manager\\.io/inject-ca-from=x": "/admission/annotations/cert-manager.io~1inject",
     "priorityClassName=Not A Name": "/priorityClassName",
     "certificates.managed.leafDays=91": "/certificates/managed/leafDays",
-    "certificates.mode=cert-manager": "must be one of 'managed', 'certManager'",
+    "certificates.mode=cert-manager": "must be one of 'managed', 'certManager', 'none'",
     "certificates.certManager.issuerRef.kind=ClusterIssuer": "if 'kind' exists",
     "certificates.certManager.duration=30d": "/certificates/certManager/duration",
     "rings.shared={shared}": "/rings/shared/0",
@@ -272,6 +272,17 @@ def test_with_cert_manager_nobody_of_ours_touches_certificates() -> None:
     assert "--certificates=none" in container["args"]
     assert "habitat-webhook-certificates" not in {d["metadata"]["name"] for d in made}
     assert "habitat-webhook-controller-webhooks" not in {d["metadata"]["name"] for d in made}
+
+
+def test_with_certificates_of_your_own_nothing_makes_them_or_writes_ca_bundle() -> None:
+    made = [d for d in yaml.safe_load_all(template("--set=certificates.mode=none")) if d]
+    kinds = {(d["apiVersion"], d["kind"], d["metadata"]["name"]) for d in made}
+    with_cert_manager = {(d["apiVersion"], d["kind"], d["metadata"]["name"]) for d in rendered("cert-manager")}
+    assert kinds == {one for one in with_cert_manager if not one[0].startswith("cert-manager.io/")}
+    configuration = named(made, "MutatingWebhookConfiguration", "habitat-webhook")["metadata"]
+    assert ("annotations" in configuration, "habitat.sh/ca-bundle" in configuration["labels"]) == (False, False)
+    [container] = named(made, "Deployment", "habitat-webhook-controller")["spec"]["template"]["spec"]["containers"]
+    assert "--certificates=none" in container["args"]
 
 
 def test_what_is_managed_carries_the_label_that_says_so() -> None:

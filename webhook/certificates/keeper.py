@@ -173,7 +173,8 @@ class Keeper:
             raise RefusedError(
                 f"{store.name} was not made by this program (it has no label app.kubernetes.io/managed-by="
                 "habitat-webhook), and is left as it is. Delete or rename it, or use other names "
-                "(--ca-secret, --tls-secret); for certificates of your own set --certificates=none",
+                "(--ca-secret, --tls-secret) and grant rights for those; for certificates of your own set "
+                "--certificates=none",
                 store,
             )
 
