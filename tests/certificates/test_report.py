@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -169,6 +171,16 @@ def test_each_trouble_is_named_and_errors_say_what_to_do(world: World, case: str
 )
 def test_what_time_does_is_said(world: World, later: timedelta, expected: list[str]) -> None:
     assert [code for _, code in codes(reported(world, later))] == expected
+
+
+def test_every_finding_is_explained_on_the_page_about_certificates() -> None:
+    """As they are written in the code: a new one cannot be forgotten."""
+    root = Path(__file__).parents[2]
+    written = set(re.findall(r'"([A-Z][a-z]+(?:[A-Z][a-z]+)*)"', (root / "webhook/certificates/report.py").read_text()))
+    page = (root / "docs/certificates.md").read_text()
+    explained = set(re.findall(r"`([A-Za-z]+)`", "".join(re.findall(r"^\| (`[A-Z].*?) \|", page, re.MULTILINE))))
+    assert {code for _, expected in CASES.values() for _, code in expected} <= written
+    assert written == explained
 
 
 def test_certificate_that_somebody_else_makes_is_shown_and_has_an_end(world: World) -> None:
