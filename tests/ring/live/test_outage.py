@@ -68,6 +68,5 @@ def test_controller_whose_watch_has_expired_finds_what_it_has_missed(
     rings.ring(namespace, 6)
     after = controller.metric("api_calls_total", verb="list", resource="pods", status="200")
     assert after > lists, "it has asked for everything again"
-    rings.wait("the count of the members", lambda: controller.metric("ring_members") == 6)
-    assert controller.metric("rings") == 1
+    rings.wait("the counts", lambda: (controller.metric("rings"), controller.metric("ring_members")) == (1, 6))
     assert quiet(controller) == []
