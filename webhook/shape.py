@@ -86,10 +86,17 @@ def problems_of(template: Any, place: str) -> list[Problem]:
     return list(_check(template, _TEMPLATE, place))
 
 
+def type_problem(value: Any, kind: type[Any], place: str) -> Problem | None:
+    """What is wrong with a value of another type than Kubernetes takes; kind: dict, list, str, bool or int."""
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return None
+    return Problem(place, f"{_shown(value)} is {_FOUND[type(value)]}", _advice(value, kind))
+
+
 def _check(value: Any, shape: Any, place: str) -> Iterator[Problem]:
-    kind = _kind(shape)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        yield Problem(place, f"{_shown(value)} is {_FOUND[type(value)]}", _advice(value, kind))
+    problem = type_problem(value, _kind(shape), place)
+    if problem is not None:
+        yield problem
     elif isinstance(shape, _List):
         for index, item in enumerate(value):
             yield from _check(item, shape.items, f"{place}[{_item(item, index)}]")

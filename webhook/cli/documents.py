@@ -44,6 +44,10 @@ class Document:
     def empty(self) -> bool:
         return self.value is None
 
+    def made(self, value: Any) -> Document:
+        """A new document in the place of this one, with nothing of its text."""
+        return Document(self.source, self.number, value, dump_json(value), None)
+
     def as_yaml(self, value: Any) -> str:
         """The document with another value, as YAML; its own text where that can stay."""
         if self.part is None:

@@ -15,6 +15,7 @@ _PLUGIN = "kubectl-habitat"
 _COMMANDS = {
     "inject": ("webhook.cli.inject:inject", "Make annotated workloads run under the Habitat Supervisor."),
     "uninject": ("webhook.cli.uninject:uninject", "Take out of workloads what an injection has put in."),
+    "convert": ("webhook.cli.convert:convert", "Make plain workloads of the archived operator's Habitat objects."),
     "annotations": (
         "webhook.cli.annotations:explain_annotations",
         "Explain every annotation, or give their JSON schema.",

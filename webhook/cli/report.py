@@ -22,8 +22,9 @@ class Status(Enum):
 class Entry:
     """One object's part of the report.
 
-    label: "Deployment/redis". headline: "injected into container redis: 14 operations". note: what holds for several
-    objects alike; it is said once, below all of them.
+    label: "Deployment/redis". headline: "injected into container redis: 14 operations". details: word and text of each
+    line that is neither a problem nor a warning. note: what holds for several objects alike; it is said once, below all
+    of them.
     """
 
     label: str
@@ -32,9 +33,12 @@ class Entry:
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     note: str = ""
+    details: tuple[tuple[str, str], ...] = ()
 
     def lines(self) -> Iterable[str]:
         yield f"{click.style(self.label, bold=True)}: {click.style(self.headline, fg=self.status.value)}"
+        for word, text in self.details:
+            yield f"  {word}: {_indented(text)}"
         for problem in self.problems:
             yield f"  {click.style('error:', fg='red')} {_indented(problem)}"
         for warning in self.warnings:

@@ -49,8 +49,21 @@ class _Result:
     patches: list[dict[str, Any]]
 
 
+_OUTPUTS = {
+    "yaml": "",
+    "json": "yaml or json: the manifests (default: as they came).",
+    "patch": "patch: a JSON object for each changed object, with its JSON Patch.",
+    "report": "report: the report alone, on standard output.",
+}
+
+
 def input_options(command: Command) -> Command:
-    """The options of a command that reads manifests and writes them again."""
+    """The options of a command that reads manifests and writes them again, with one patch for each."""
+    return manifest_options(*_OUTPUTS)(command)
+
+
+def manifest_options(*outputs: str) -> Callable[[Command], Command]:
+    """The options of a command that reads manifests and writes some; `outputs`: what it can write, of _OUTPUTS."""
     decorators = (
         click.option(
             "-f",
@@ -68,30 +81,36 @@ def input_options(command: Command) -> Command:
         click.option(
             "-o",
             "--output",
-            type=click.Choice(["yaml", "json", "patch", "report"]),
+            type=click.Choice(outputs),
             default=None,
-            help="yaml or json: the manifests (default: as they came). patch: a JSON object for each changed "
-            "object, with its JSON Patch. report: the report alone, on standard output.",
+            help=" ".join(filter(None, map(_OUTPUTS.__getitem__, outputs))),
         ),
     )
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
+
+    def decorated(command: Command) -> Command:
+        for decorate in reversed(decorators):
+            command = decorate(command)
+        return command
+
+    return decorated
 
 
 def run(request: Request, transformation: Transformation, verb: str) -> None:
     """Read, change, write; ends the process with 1 and no output when an object cannot be changed as it is written."""
     documents = read_documents(request.files, recursive=request.recursive)
     results = [_transformed(document, transformation, request.namespace) for document in documents]
-    entries = [entry for result in results for entry in result.entries]
-    invalid = sum(entry.status is Status.INVALID for entry in entries)
-    say(render(entries, verb), err=request.output != "report")
-    if invalid:
-        if request.output != "report":
-            click.echo(_nothing_written(entries), err=True)
-        click.get_current_context().exit(EXIT_INVALID)
+    conclude([entry for result in results for entry in result.entries], request.output, verb)
     if request.output != "report":
         click.echo(_output(request.output, results).encode(), nl=False)
+
+
+def conclude(entries: Sequence[Entry], output: str, verb: str) -> None:
+    """Say the report; ends the process with 1 when it has an object with problems."""
+    say(render(entries, verb), err=output != "report")
+    if any(entry.status is Status.INVALID for entry in entries):
+        if output != "report":
+            click.echo(_nothing_written(entries), err=True)
+        click.get_current_context().exit(EXIT_INVALID)
 
 
 def _nothing_written(entries: Sequence[Entry]) -> str:
@@ -102,10 +121,15 @@ def _nothing_written(entries: Sequence[Entry]) -> str:
 def _output(output: str, results: Sequence[_Result]) -> str:
     if output == "patch":
         return "".join(dump_json(patch) + "\n" for result in results for patch in result.patches)
-    form: Format = usual_format(result.document for result in results)
-    if output in ("yaml", "json"):
-        form = "json" if output == "json" else "yaml"
+    form = chosen_format(output, [result.document for result in results])
     return write_documents(((result.document, result.value) for result in results), form)
+
+
+def chosen_format(output: str, documents: Sequence[Document]) -> Format:
+    """The user's choice; without one that of the input."""
+    if output in ("yaml", "json"):
+        return "json" if output == "json" else "yaml"
+    return usual_format(documents)
 
 
 def _transformed(document: Document, transformation: Transformation, namespace: str) -> _Result:
@@ -126,8 +150,7 @@ def _transformed(document: Document, transformation: Transformation, namespace: 
 def _change(found: Found, document: Document, transformation: Transformation, namespace: str) -> Change:
     path = found.template_path
     if not found.kind:
-        headline = "skipped: NotAnObject: it has no kind, so it is not a Kubernetes object."
-        return Change(Entry(document.place, Status.SKIPPED, headline))
+        return Change(not_an_object(document))
     if path is None:
         headline = f"skipped: NotAWorkload: {_article(found.kind)} {found.kind} makes no pods."
         return Change(Entry(found.label, Status.SKIPPED, headline))
@@ -136,6 +159,11 @@ def _change(found: Found, document: Document, transformation: Transformation, na
         problem = f"{where}: there is no pod template; write one, or leave the object out ({document.place})"
         return Change(Entry(found.label, Status.INVALID, "error", problems=(problem,)))
     return transformation(found, found.namespace or namespace)
+
+
+def not_an_object(document: Document) -> Entry:
+    headline = "skipped: NotAnObject: it has no kind, so it is not a Kubernetes object."
+    return Entry(document.place, Status.SKIPPED, headline)
 
 
 def _article(kind: str) -> str:
