@@ -120,7 +120,8 @@ def _result(
 
 def _whole(found: Found) -> dict[str, Any]:
     """The object with what only its typed list says of it."""
-    return {"apiVersion": found.api_version, "kind": found.kind, **found.value}
+    said = {"apiVersion": found.api_version, "kind": found.kind}
+    return {**{name: text for name, text in said.items() if text}, **found.value}
 
 
 def _is_habitat(found: Found) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from webhook.convert.fields import Fate, Row
@@ -18,7 +18,7 @@ from webhook.convert.reading import Source, read
 from webhook.inject import Reason, Situation, inject
 from webhook.kinds import BIND, RING
 from webhook.options import PREFIX
-from webhook.problems import shown
+from webhook.problems import one_line, shown
 from webhook.shape import problems_of, type_problem
 
 NAME_LABEL = "habitat-name"
@@ -110,7 +110,10 @@ class _Converter:
         if namespace := self.values.get("metadata.namespace"):
             metadata["namespace"] = namespace
         for part in ("labels", "annotations"):
-            kept = {k: v for k, v in self.values.get(f"metadata.{part}", {}).items() if k not in _COPIES}
+            path = f"metadata.{part}"
+            kept = {k: v for k, v in self.values.get(path, {}).items() if k not in _COPIES}
+            problems = (type_problem(text, str, f"{path}[{one_line(str(key))}]") for key, text in kept.items())
+            self.source.problems += filter(None, problems)
             if kept:
                 metadata[part] = kept
         return metadata
@@ -186,7 +189,7 @@ class _Converter:
                 said[option] = text
         if bind := self._bind():
             said["bind"] = bind
-        for path, option, key in _SECRETS:
+        for path, option, key in SECRETS:
             if secret := self.values.get(path):
                 said[option] = secret
                 self._check_secret(path, secret, key)
@@ -226,8 +229,10 @@ class _Converter:
         if keys is None or not key or key in keys:
             return
         said = ", ".join(sorted(keys)) or "none"
-        command = f"kubectl create secret generic {secret} --from-file={key}=FILE"
-        text = f"the Secret {secret} has no key {key} (its keys: {said}); make it anew: {command}"
+        namespace = self.values.get("metadata.namespace")
+        where = f" --namespace={namespace}" if namespace else ""
+        command = f"kubectl create secret generic {secret}{where} --from-file={key}=FILE --dry-run=client -o yaml"
+        text = f"the Secret {secret} beside it has no key {key} (its keys: {said}); put in its place: {command}"
         self.source.say(path, text, Fate.BY_HAND)
 
     def _ring(self, said: dict[str, str], secret: str) -> None:
@@ -291,9 +296,9 @@ class _Converter:
 
     def _rehearse(self, template: Object, namespace: str, *, stateful: bool) -> None:
         """The engine's word on the result: nothing is written that the webhook would refuse."""
-        place = "spec.template"
-        if problems := problems_of(template, place):
-            self.source.problems += problems
+        if problems := problems_of(template, _TEMPLATE):  # of env alone: the rest has been read field by field
+            env = self.source.place("spec.env")
+            self.source.problems += (replace(p, where=p.where.replace(_ENV, env, 1)) for p in problems)
             return
         outcome = inject(
             template, Situation(namespace=namespace, claim_templates=frozenset({VOLUME} if stateful else ()))
@@ -318,10 +323,12 @@ class _Converter:
         return any(place == p.where or place.startswith(p.where + ".") for p in self.source.problems)
 
 
+_TEMPLATE = "spec.template"
+_ENV = f"{_TEMPLATE}.spec.containers[{CONTAINER}].env"
 _STORAGE = "spec.persistentStorage."
 _SIZE, _CLASS, _MOUNT = (_STORAGE + name for name in ("size", "storageClassName", "mountPath"))
 _RING_SECRET = "spec.service.ringSecretName"  # noqa: S105 -- the path of a field
-_SECRETS = (
+SECRETS = (
     ("spec.service.configSecretName", "config-secret", "user.toml"),
     ("spec.service.filesSecretName", "files-secret", ""),
     (_RING_SECRET, "ring-key", "ring-key"),
