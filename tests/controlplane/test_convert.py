@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cli.running import run, values
 from tests.controlplane.client import Cluster
 from tests.controlplane.manifests import annotated_pod
 from tests.controlplane.test_webhook import Installed, dry_run, pods, registered
 from tests.convert.cases import Case, found
-from tests.support.server import webhook_server
+from tests.docs.page import commands
+from tests.docs.shop import shell
+from tests.support.server import ROOT, webhook_server
 from webhook.cli.workloads import objects
 
 CASES = [case for case in found() if case.written() and case.name not in ("relatives", "kube-system")]
@@ -159,3 +164,63 @@ def test_a_service_of_the_operator_s_time_selects_the_converted_pods(installed: 
 
 def _claim_volumes(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [volume for volume in pod["spec"]["volumes"] if "persistentVolumeClaim" in volume]
+
+
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "habitats.habitat.sh"},
+    "spec": {
+        "group": "habitat.sh",
+        "scope": "Namespaced",
+        "names": {"kind": "Habitat", "plural": "habitats", "shortNames": ["hab"]},
+        "versions": [
+            {
+                "name": "v1beta1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+def test_the_documented_way_leads_there_and_back(installed: Installed, tmp_path: Path) -> None:
+    """The page's commands, from Habitats that live in a cluster; this test plays the operator."""
+    cluster, steps = installed.cluster, commands("migrate-from-the-operator.md")
+    program = tmp_path / "bin" / "habitat-webhook"
+    program.parent.mkdir()
+    main = "from webhook.cli.main import main; main()"
+    program.write_text(f"#!/bin/sh\nPYTHONPATH='{ROOT}' exec '{sys.executable}' -c '{main}' \"$@\"\n")
+    program.chmod(0o755)
+    cluster.apply(json.dumps(CRD))
+    cluster.kubectl("wait", "--for=condition=Established", "crd/habitats.habitat.sh", "--timeout=60s")
+    with installed.namespace(some="label") as namespace:
+
+        def step(title: str, *numbers: int) -> list[str]:
+            path = f"PATH={program.parent}:$PATH"
+            lines = [steps[title][number] for number in numbers or range(len(steps[title]))]
+            return [shell(cluster, f"cd {tmp_path}; {path}; {line.replace('shop', namespace)}") for line in lines]
+
+        def operator() -> None:
+            habitat = cluster.get("habitat/store", "-n", namespace)["metadata"]
+            owner = {"apiVersion": "habitat.sh/v1beta1", "kind": "Habitat", "name": "store", "uid": habitat["uid"]}
+            stateful = yaml.safe_load(OPERATORS)
+            stateful["metadata"] |= {"namespace": namespace, "ownerReferences": [owner]}
+            cluster.apply(json.dumps(stateful))
+
+        cluster.kubectl("apply", "-n", namespace, "-f", "-", input=HABITAT)
+        operator()
+        assert not any(map(injected, pods(cluster, namespace, 2)))
+        claims = cluster.get("persistentvolumeclaims", "-n", namespace)["items"]
+
+        step("Convert them", 0, 1)
+        step("Change over")
+        assert all(map(injected, pods(cluster, namespace, 2)))
+        assert "store-0" in step("Look at the result", 0)[0]
+        step("Go back")
+        operator()
+        assert not any(map(injected, pods(cluster, namespace, 2)))
+        after = cluster.get("persistentvolumeclaims", "-n", namespace)["items"]
+        assert [c["metadata"]["uid"] for c in after] == [c["metadata"]["uid"] for c in claims]
