@@ -138,3 +138,14 @@ def test_namespace_option_says_where_objects_without_one_are() -> None:
     report = convert(json.dumps(secret) + json.dumps(habitat), "-n", "shop", "-o", "report").stdout
     assert "has no key ring-key" in report
     assert "will not be injected: NamespaceExcluded" in convert(json.dumps(HABITAT), "-n", "kube-system").stderr
+
+
+def test_what_the_operator_has_made_is_left_out() -> None:
+    reference = {"apiVersion": "habitat.sh/v1beta1", "kind": "Habitat", "name": "cache", "uid": "1"}
+    metadata = {"name": "peer-watch-file", "ownerReferences": [reference]}
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"peer-watch-file": "10.0.0.1"}}
+    alone = convert(json.dumps(HABITAT) + "\n" + json.dumps(made))
+    assert [value["kind"] for value in jsons(alone.stdout)] == ["Deployment"]
+    assert "ConfigMap/peer-watch-file: left out: the operator made it of Habitat/cache" in alone.stderr
+    [together] = jsons(convert(json.dumps({"apiVersion": "v1", "kind": "List", "items": [made, HABITAT]})).stdout)
+    assert [item["kind"] for item in together["items"]] == ["Deployment"]

@@ -44,7 +44,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """One document: its entries, and what has come of its Habitat objects by their path in it."""
+    """One document: its entries, and what stands now in the place of its objects, by their path in it.
+
+    made: nothing for what is left out; an object that is not here passes through.
+    """
 
     document: Document
     entries: list[Entry]
@@ -104,8 +107,14 @@ def _secrets(documents: Sequence[Document], namespace: str) -> dict[str, dict[st
 def _result(
     document: Document, namespace: str, licence: str | None, secrets: Mapping[str, Mapping[str, frozenset[str]]]
 ) -> _Result:
-    result = _Result(document, [], made := {})
+    made: dict[Path, Sequence[dict[str, Any]]] = {}
+    result = _Result(document, [], made)
     for found in () if document.empty else objects(document.value):
+        if habitat := owner(found.value):
+            headline = f"left out: the operator made it of {KIND}/{habitat}, and it goes with that one."
+            result.entries.append(Entry(found.label, Status.SKIPPED, headline))
+            made[found.path] = ()
+            continue
         if not _is_habitat(found):
             result.entries.append(_passed(found, document))
             continue
@@ -150,8 +159,6 @@ def _passed(found: Found, document: Document) -> Entry:
     if not found.kind:
         return not_an_object(document)
     warnings = lost_selectors(found.value)
-    if habitat := owner(found.value):
-        warnings.append(f"the operator made it of {KIND}/{habitat}, and it goes with that one: take it out")
     if group == GROUP:
         warnings.append(f"no API server knows it any more: {foreign(found.kind)}; take it out")
     return Entry(found.label, Status.SKIPPED, "skipped: NotAHabitat: it passes through as it came.", tuple(warnings))

@@ -243,9 +243,6 @@ class _Converter:
             what = f"{PREFIX}ring-key: {secret}; pods with another key cannot be in the same ring"
             text = f"{what}, and this is no name of one: set {PREFIX}ring to a name of your own"
             self.source.say(_RING_SECRET, text, Fate.BY_HAND)
-            return
-        if self.source.rows[self.source.place(_RING_SECRET)].fate is Fate.CONVERTED:
-            self.source.say(_RING_SECRET, f"{PREFIX}ring-key and {PREFIX}ring: {secret}")
 
     # its storage
 

@@ -90,7 +90,7 @@ FIELDS: tuple[Field, ...] = (
     _annotated("spec.service.name", "service"),
     _annotated("spec.service.group", "group"),
     _annotated("spec.service.topology", "topology"),
-    _annotated("spec.service.channel", "channel"),
+    _annotated("spec.service.channel", "channel", "; habitat-updater, which followed it, follows no workload"),
     Field("spec.service.bind", list, "`habitat.sh/bind`, each entry as name:service.group"),
     _annotated("spec.service.configSecretName", "config-secret", "; the Secret stays, with its key user.toml"),
     _annotated("spec.service.filesSecretName", "files-secret", "; the Secret stays, each key is a file"),

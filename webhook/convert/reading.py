@@ -107,7 +107,10 @@ def _field(source: Source, known: Field, path: str, value: Any) -> None:
         source.problems.append(problem)
         return
     source.values[known.path] = value
-    text = f"habitat.sh/{known.annotation}: {value}" if known.annotation else known.becomes.replace("`", "")
+    text = known.becomes.replace("`", "")
+    if known.annotation:
+        option = f"habitat.sh/{known.annotation}"
+        text = text.replace(option, f"{option}: {value}", 1)
     source.rows[path] = Row(path, known.fate, text)
 
 
