@@ -130,7 +130,7 @@ class _Converter:
             return 0
         if count < 0:
             self.source.problem("spec.count", f"{count} is less than 0", "allowed: a whole number from 0")
-        elif self.values.get("spec.service.topology") == "leader" and count < _QUORUM:
+        elif self.values.get("spec.service.topology") == "leader" and 0 < count < _QUORUM:
             advice = "one alone never elects, and of two none may be lost: run at least three"
             self.warnings.append(f"{self.source.place('spec.count')}: {count} with topology leader: {advice}")
         self.source.say("spec.count", f"replicas: {count}")
