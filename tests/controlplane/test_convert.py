@@ -186,6 +186,16 @@ CRD = {
 }
 
 
+@pytest.fixture
+def habitats(cluster: Cluster) -> Iterator[None]:
+    """A cluster that knows Habitat objects."""
+    cluster.apply(json.dumps(CRD))
+    cluster.kubectl("wait", "--for=condition=Established", "crd/habitats.habitat.sh", "--timeout=60s")
+    yield
+    cluster.kubectl("delete", "crd/habitats.habitat.sh", "--wait=false")
+
+
+@pytest.mark.usefixtures("habitats")
 def test_the_documented_way_leads_there_and_back(installed: Installed, tmp_path: Path) -> None:
     """The page's commands, from Habitats that live in a cluster; this test plays the operator."""
     cluster, steps = installed.cluster, commands("migrate-from-the-operator.md")
@@ -194,8 +204,6 @@ def test_the_documented_way_leads_there_and_back(installed: Installed, tmp_path:
     main = "from webhook.cli.main import main; main()"
     program.write_text(f"#!/bin/sh\nPYTHONPATH='{ROOT}' exec '{sys.executable}' -c '{main}' \"$@\"\n")
     program.chmod(0o755)
-    cluster.apply(json.dumps(CRD))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/habitats.habitat.sh", "--timeout=60s")
     with installed.namespace(some="label") as namespace:
 
         def step(title: str, *numbers: int) -> list[str]:
