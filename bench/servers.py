@@ -85,8 +85,8 @@ class Starter:
 
     @contextlib.contextmanager
     def ours(self) -> Iterator[Server]:
-        """With every setting at its default, its log going to a file."""
-        command = [str(Path(sys.executable).with_name("habitat-webhook")), "serve"]
+        """With every setting at its default, its log going to a file; no API server tells it of namespaces."""
+        command = [str(Path(sys.executable).with_name("habitat-webhook")), "serve", "--namespaces=none"]
         command += [f"--listen={_LOOPBACK}:0", f"--metrics-listen={_LOOPBACK}:0"]
         command += [f"--tls-cert={self._certificate}", f"--tls-key={self._key}"]
         with self._running(OURS, command, r'"message":"serving".*?"listen":"([^"]+)"') as server:

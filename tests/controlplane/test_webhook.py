@@ -133,27 +133,6 @@ def test_unannotated_pods_never_reach_the_webhook(installed: Installed) -> None:
         assert installed.server.reviews_seen() == before + 1
 
 
-@pytest.mark.parametrize("label", ["enabled", "disabled", "none"])
-@pytest.mark.parametrize("inject", ["true", "false", "unset"])
-@pytest.mark.parametrize("service", [True, False])
-def test_opt_in_truth_table_on_the_api_server(installed: Installed, label: str, inject: str, service: bool) -> None:
-    annotations = {"habitat.sh/service": "web"} if service else {}
-    pod = annotated_pod(
-        annotations | ({} if inject == "unset" else {"habitat.sh/inject": inject}), args=["run", "a/web"]
-    )
-    expected = (
-        inject != "false"
-        and {
-            "enabled": service or inject == "true",
-            "none": inject == "true",
-            "disabled": False,
-        }[label]
-    )
-    labels = {"unrelated": "x"} if label == "none" else {"habitat_sh__injection": label}
-    with installed.namespace(**labels) as namespace:
-        assert _injected(dry_run(installed.cluster, namespace, pod)) is expected
-
-
 def test_dry_run_shows_what_a_real_create_makes(installed: Installed) -> None:
     cluster = installed.cluster
     with installed.namespace() as namespace:

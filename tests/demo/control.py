@@ -11,11 +11,17 @@ from tests.controlplane.config import write_kubeconfig
 from tests.controlplane.ports import LOOPBACK
 from tests.controlplane.processes import ProcessError, tail
 from tests.support.controller import ControllerProcess
-from tests.support.controller_rights import ACCOUNT, Installed
+from tests.support.controller_rights import Installed
 
 START_SECONDS = 30
 _TOKEN_SECONDS = 24 * 3600
 """The run stays up until Ctrl-C, and nobody renews the token."""
+
+
+def token_kubeconfig(made: Installed, path: Path) -> Path:
+    """A kubeconfig with the token of a role's ServiceAccount and nothing else, good for a day."""
+    token = made.cluster.token(made.namespace, made.account, seconds=_TOKEN_SECONDS)
+    return write_kubeconfig(path, url=made.cluster.url, ca=made.cluster.ca, token=token)
 
 
 class Controller:
@@ -23,9 +29,7 @@ class Controller:
     controller`; what is said here wins over them."""
 
     def __init__(self, made: Installed, directory: Path, *flags: str) -> None:
-        cluster, token = made.cluster, made.cluster.token(made.namespace, ACCOUNT, seconds=_TOKEN_SECONDS)
-        kubeconfig = directory / "controller.kubeconfig"
-        write_kubeconfig(kubeconfig, url=cluster.url, ca=cluster.ca, token=token)
+        kubeconfig = token_kubeconfig(made, directory / "controller.kubeconfig")
         ours = (f"--namespace={made.namespace}", f"--metrics-listen={LOOPBACK}:0")
         try:
             self.process = ControllerProcess(directory / "controller", kubeconfig, *flags, *ours)

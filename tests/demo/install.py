@@ -20,7 +20,7 @@ from tests.controlplane.client import Cluster, WaitError
 from tests.controlplane.progress import Progress
 from tests.demo import page, story
 from tests.demo.commands import judged
-from tests.demo.control import Controller
+from tests.demo.control import Controller, token_kubeconfig
 from tests.demo.place import SYSTEM, Place
 from tests.demo.server import Webhook, development_certificates
 from tests.demo.story import NAMESPACES, SHARED
@@ -31,12 +31,14 @@ from tests.support.controller_rights import (
     FENCE,
     NAMESPACE,
     RIGHTS,
+    SERVE_ACCOUNT,
     SHARED_RINGS,
     Installed,
     applied,
     moved,
     shipped,
 )
+from tests.support.controller_rights import SERVE as SERVE_RIGHTS
 from tests.support.manifests import Document, install, named
 from tests.support.mount import mounted
 from tests.support.webhook_config import by_url, registration
@@ -70,7 +72,12 @@ def _as_shipped(place: Place, directory: Path, cleanup: contextlib.ExitStack) ->
     cluster = place.cluster
     # What a kubelet does for the pods of `serve`, and as a kubelet with rights of its own: the administrator's.
     mount = cleanup.enter_context(mounted(cluster, NAMESPACE, _mounted_secret(), directory / "certificates"))
-    webhook = Webhook(directory, place.address, *_arguments(SERVE), _SHARED, certificates=mount.directory)
+    # Before all else, since serve begins with its token; the rest follows when it is known where serve listens.
+    own = applied(Installed(cluster, NAMESPACE, shipped(SERVE_RIGHTS), SERVE_ACCOUNT))
+    way = token_kubeconfig(own, directory / "webhook.kubeconfig")
+    webhook = Webhook(
+        directory, place.address, *_arguments(SERVE), _SHARED, certificates=mount.directory, kubeconfig=way
+    )
     cleanup.callback(webhook.stop)
     with Progress("starting the webhook") as progress:
         webhook.start(progress.tick)
@@ -95,7 +102,10 @@ def _as_shipped(place: Place, directory: Path, cleanup: contextlib.ExitStack) ->
 def _confined(place: Place, directory: Path, cleanup: contextlib.ExitStack) -> Roles:
     cluster, name = place.cluster, "habitat-webhook-demo"
     certificates = development_certificates(directory, place.address)
-    webhook = Webhook(directory, place.address, _SHARED, certificates=certificates)
+    cluster.kubectl("create", "namespace", SYSTEM)
+    own = _confined_rights(cleanup, cluster, shipped(SERVE_RIGHTS), SERVE_ACCOUNT)
+    way = token_kubeconfig(own, directory / "webhook.kubeconfig")
+    webhook = Webhook(directory, place.address, _SHARED, certificates=certificates, kubeconfig=way)
     cleanup.callback(webhook.stop)
     with Progress("starting the webhook") as progress:
         webhook.start(progress.tick)
@@ -106,14 +116,21 @@ def _confined(place: Place, directory: Path, cleanup: contextlib.ExitStack) -> R
     _wait_called(cluster)
     step(f"registered: MutatingWebhookConfiguration {name}, for the demo's namespaces only")
     documents = [*shipped(RIGHTS, FENCE), *_for_our_ring(shipped(SHARED_RINGS))]
-    made = Installed(cluster, SYSTEM, confined(moved(documents, SYSTEM, "-demo"), NAMESPACES))
-    cluster.kubectl("create", "namespace", SYSTEM)
-    cleanup.callback(_remove, made)
-    controller = Controller(applied(made), directory, _SHARED, "--certificates=none")
+    made = _confined_rights(cleanup, cluster, documents, ACCOUNT)
+    controller = Controller(made, directory, _SHARED, "--certificates=none")
     cleanup.callback(controller.stop)
     controller.wait_leading()
     step("controller: with the rights of deploy/install.yaml, behind its fence, writing in the demo's namespaces only")
     return Roles(webhook, controller)
+
+
+def _confined_rights(
+    cleanup: contextlib.ExitStack, cluster: Cluster, documents: Sequence[Document], account: str
+) -> Installed:
+    """In force when this returns, for an account in SYSTEM; `cleanup` removes them."""
+    made = Installed(cluster, SYSTEM, confined(moved(documents, SYSTEM, "-demo"), NAMESPACES), account)
+    cleanup.callback(_remove, made)
+    return applied(made)
 
 
 def _pod(deployment: str) -> dict[str, Any]:

@@ -33,9 +33,9 @@ def installation(documents: Sequence[Mapping[str, Any]], url: str, seconds: floa
     say()
     paragraph(
         "The pods of both Deployments are simulated; two processes stand in for them, with the arguments of their"
-        " containers, ports and paths aside. The controller has the token of its ServiceAccount and nothing else. serve"
-        " has no token and no kubeconfig: it reads files that follow its Secret, which is a kubelet's work and done by"
-        " this run with the administrator's rights."
+        " containers, ports and paths aside. Each has the token of its ServiceAccount and nothing else; that of serve"
+        " may read namespaces, and nothing more. Its certificate comes from files that follow a Secret, which is a"
+        " kubelet's work and done by this run with the administrator's rights."
     )
     say()
     paragraph(

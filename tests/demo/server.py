@@ -34,21 +34,25 @@ def development_certificates(directory: Path, address: str) -> Path:
 
 
 class Webhook:
-    """Started by `start`, ended by `stop`, and by the kernel when this process dies. It gets no way to an API server.
+    """Started by `start`, ended by `stop`, and by the kernel when this process dies. Without a `kubeconfig` it gets no
+    way to an API server.
 
     directory: for its log. address: where the API server reaches it; for anything but loopback it listens on all
     addresses of this machine, on a free port. certificates: the directory with tls.crt and tls.key. flags: further ones
     of `habitat-webhook serve`; what is said here wins over them.
     """
 
-    def __init__(self, directory: Path, address: str, *flags: str, certificates: Path) -> None:
+    def __init__(
+        self, directory: Path, address: str, *flags: str, certificates: Path, kubeconfig: Path | None = None
+    ) -> None:
         self.address = address
         self.certificates = certificates
         host = LOOPBACK if address == LOOPBACK else ALL_ADDRESSES
         tls = (f"--tls-cert={certificates / 'tls.crt'}", f"--tls-key={certificates / 'tls.key'}")
         # Nobody has to learn that it ends before it does.
         listen = (f"--listen={host}:0", f"--metrics-listen={LOOPBACK}:0", "--shutdown-delay=0")
-        command = [str(HABITAT_WEBHOOK), "serve", *flags, *listen, *tls]
+        way = f"--kubeconfig={kubeconfig}" if kubeconfig else "--namespaces=none"  # the last word counts
+        command = [str(HABITAT_WEBHOOK), "serve", *flags, *listen, *tls, way]
         environment = {
             k: v for k, v in os.environ.items() if k != "KUBECONFIG" and not k.startswith("HABITAT_WEBHOOK_")
         }
@@ -69,7 +73,7 @@ class Webhook:
         wait_for("the webhook to listen", listens, seconds=START_SECONDS)
 
     def wait_ready(self, while_waiting: Callable[[], None]) -> None:
-        """Until it has a certificate. Raises as `start`."""
+        """Until it has a certificate, and knows the namespaces. Raises as `start`."""
 
         def is_ready() -> bool:
             while_waiting()

@@ -25,7 +25,7 @@ from tests.demo import install as installation
 from tests.demo.commands import HABITAT_WEBHOOK, judged
 from tests.demo.install import Roles, installed
 from tests.demo.place import LOOPBACK, Place
-from tests.support.controller_rights import NAMESPACE, user_name
+from tests.support.controller_rights import ACCOUNT, NAMESPACE, SERVE_ACCOUNT, user_name
 from tests.support.manifests import INSTALL, install
 from tests.support.tls import serial
 
@@ -110,25 +110,30 @@ def test_a_renewed_certificate_reaches_the_webhook(run: Run) -> None:
     run.cluster.wait("the new certificate to be served", lambda: run.served() != before)
 
 
-def test_the_webhook_has_no_way_to_the_api_server(run: Run) -> None:
-    process = Path(f"/proc/{run.roles.webhook.process.pid}")
-    environment = dict(entry.partition("=")[::2] for entry in process.joinpath("environ").read_text().split("\0"))
-    assert "PATH" in environment
-    assert "KUBECONFIG" not in environment
-    command = process.joinpath("cmdline").read_text()
-    assert "serve" in command
-    assert "kubeconfig" not in command
-    assert run.cluster.url not in command
-
-
-def test_the_controller_has_the_token_of_its_service_account_and_nothing_else(run: Run) -> None:
-    kubeconfig = run.directory / "controller.kubeconfig"
+@pytest.mark.parametrize("role", ["webhook", "controller"])
+def test_a_role_has_the_token_of_its_service_account_and_nothing_else(run: Run, role: str) -> None:
+    kubeconfig = run.directory / f"{role}.kubeconfig"
     [user] = yaml.safe_load(kubeconfig.read_text())["users"]
     assert set(user["user"]) == {"token"}
     said = run.cluster.kubectl("auth", "whoami", "-o", "json", kubeconfig=kubeconfig)
-    assert json.loads(said)["status"]["userInfo"]["username"] == user_name(NAMESPACE)
-    command = Path(f"/proc/{run.roles.controller.process.pid}/cmdline").read_text().split("\0")
+    account = {"webhook": SERVE_ACCOUNT, "controller": ACCOUNT}[role]
+    assert json.loads(said)["status"]["userInfo"]["username"] == user_name(NAMESPACE, account)
+    pid = {"webhook": run.roles.webhook.process.pid, "controller": run.roles.controller.process.pid}[role]
+    process = Path(f"/proc/{pid}")
+    command = process.joinpath("cmdline").read_text().split("\0")
     assert [word for word in command if "kubeconfig" in word] == [f"--kubeconfig={kubeconfig}"]
+    environment = dict(entry.partition("=")[::2] for entry in process.joinpath("environ").read_text().split("\0"))
+    assert "PATH" in environment
+    assert environment.get("KUBECONFIG") in (None, "/nonexistent")
+
+
+def test_the_webhook_is_as_ready_as_it_is_shipped(run: Run) -> None:
+    command = Path(f"/proc/{run.roles.webhook.process.pid}/cmdline").read_text().split("\0")
+    assert [word for word in command if word.startswith("--namespaces=")] == ["--namespaces=watch"]
+
+
+def test_the_controller_keeps_certificates(run: Run) -> None:
+    command = Path(f"/proc/{run.roles.controller.process.pid}/cmdline").read_text().split("\0")
     assert [word for word in command if word.startswith("--certificates=")][-1] == "--certificates=managed"
 
 

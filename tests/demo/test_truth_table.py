@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -20,11 +21,16 @@ from webhook.inject import Reason, Situation, inject
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "who-is-injected.md"
 LABEL = "habitat.sh/injection"
 LABELS = {"enabled": {LABEL: "enabled"}, "none": {}, "on": {LABEL: "on"}, "disabled": {LABEL: "disabled"}}
-HEADER = "| namespace label"
+HEADER = "| namespace |"
+OTHER = "any other"
+EXCLUDED = ("kube-system", "kube-node-lease")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """One row of the table. namespace: an excluded one, or OTHER."""
+
+    namespace: str
     label: str
     wish: str
     named: bool
@@ -43,34 +49,60 @@ class Row:
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
+def cells(line: str) -> list[str]:
+    return [re.sub(r'[`"]', "", cell).strip() for cell in line.strip("|").split("|")]
+
+
 def rows() -> list[Row]:
+    """The table, by the names of its columns, so that it can have more of them."""
     lines = PAGE.read_text().splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith(HEADER)) + 2
+    start = next(i for i, line in enumerate(lines) if line.startswith(HEADER))
+    names = cells(lines[start])
     found = []
-    for line in lines[start:]:
-        if not line.startswith("|"):
-            break
-        label, wish, named, result, reason, asked = (cell.strip() for cell in line.strip("|").split("|"))
-        wish = re.sub(r'[`"]', "", wish)
-        found.append(Row(label.strip("`"), wish, named == "yes", result, reason, asked == "yes"))
+    for line in itertools.takewhile(lambda line: line.startswith("|"), lines[start + 2 :]):
+        cell = dict(zip(names, cells(line), strict=True))
+        row = Row(
+            cell["namespace"],
+            cell["namespace label habitat.sh/injection"],
+            cell["annotation habitat.sh/inject"],
+            cell["habitat.sh/service or /package"] == "yes",
+            cell["result"],
+            cell["reason"],
+            cell["asked"] == "yes",
+        )
+        found.append(row)
     return found
 
 
 ROWS = rows()
 
 
+def decided(row: Row, label: str = "") -> Reason:
+    """By the engine alone; label: instead of the row's."""
+    namespace = "shop" if row.namespace == OTHER else row.namespace
+    situation = Situation(namespace=namespace, namespace_labels=LABELS[label or row.label])
+    return inject(row.pod(namespace), situation).reason
+
+
 def test_the_table_has_every_combination_that_differs() -> None:
+    assert {row.namespace for row in ROWS} == {OTHER, *EXCLUDED}
     assert {row.label for row in ROWS} == set(LABELS)
     assert {row.wish for row in ROWS} == {"none", "true", "false", "yes"}
     assert {row.result for row in ROWS} == {"injected", "left alone", "refused"}
-    assert len({(row.label, row.wish, row.named) for row in ROWS}) == len(ROWS)
+    assert len({(row.namespace, row.label, row.wish, row.named) for row in ROWS}) == len(ROWS)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r.label}-{r.wish}-{r.named}")
+@pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r.namespace}-{r.label}-{r.wish}-{r.named}")
 def test_the_engine_decides_as_the_table_says(row: Row) -> None:
-    outcome = inject(row.pod("shop"), Situation(namespace="shop", namespace_labels=LABELS[row.label]))
-    assert outcome.reason.code == row.reason
-    assert row.result == {Reason.INJECTED: "injected", Reason.INVALID: "refused"}.get(outcome.reason, "left alone")
+    reason = decided(row)
+    assert reason.code == row.reason
+    assert row.result == {Reason.INJECTED: "injected", Reason.INVALID: "refused"}.get(reason, "left alone")
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.namespace in EXCLUDED], ids=lambda r: r.namespace)
+@pytest.mark.parametrize("label", LABELS)
+def test_no_label_brings_an_excluded_namespace_in(row: Row, label: str) -> None:
+    assert decided(row, label) is Reason.NAMESPACE_EXCLUDED
 
 
 def test_the_api_server_decides_as_the_table_says(
@@ -79,24 +111,23 @@ def test_the_api_server_decides_as_the_table_says(
     monkeypatch.delenv("HABITAT_WEBHOOK_OWN_NAMESPACE", raising=False)
     with contextlib.ExitStack() as stack:
         namespaces = {label: stack.enter_context(cluster.namespace(labels=LABELS[label])) for label in LABELS}
-        webhook = stack.enter_context(registered(cluster, tmp_path, [*namespaces.values(), "kube-system"]))
-        found = [observed(cluster, webhook, row, namespaces[row.label]) for row in ROWS]
+        webhook = stack.enter_context(registered(cluster, tmp_path, [*namespaces.values(), *EXCLUDED]))
+        where = [namespaces[row.label] if row.namespace == OTHER else row.namespace for row in ROWS]
+        found = [observed(cluster, webhook, row, place) for row, place in zip(ROWS, where, strict=True)]
         expected = [(row.result, row.reason if row.asked else "", row.asked) for row in ROWS]
         assert dict(zip(ROWS, found, strict=True)) == dict(zip(ROWS, expected, strict=True))
-
-        opted_in = Row("kube-system", "true", named=True, result="left alone", reason="", asked=False)
-        assert observed(cluster, webhook, opted_in, "kube-system") == ("left alone", "", False)
 
 
 @contextlib.contextmanager
 def registered(cluster: Cluster, directory: Path, namespaces: list[str]) -> Iterator[Webhook]:
-    webhook = Webhook(directory, "127.0.0.1", certificates=development_certificates(directory, "127.0.0.1"))
+    certificates = development_certificates(directory, "127.0.0.1")
+    webhook = Webhook(directory, "127.0.0.1", certificates=certificates, kubeconfig=cluster.kubeconfig)
     name = f"truth-table-{namespaces[0]}"
     try:
         webhook.start(lambda: None)
         webhook.wait_ready(lambda: None)
         cluster.apply(json.dumps(registration(webhook.url, webhook.ca, name=name, namespaces=namespaces)))
-        pod = Row("enabled", "none", named=True, result="", reason="", asked=True).pod(namespaces[0])
+        pod = next(row for row in ROWS if row.result == "injected").pod(namespaces[0])
         wait_for("the API server to call the webhook", lambda: "habitat.sh/injected" in str(create(cluster, pod)[1]))
         yield webhook
     finally:

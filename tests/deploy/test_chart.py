@@ -80,6 +80,7 @@ TYPOS = {
     "admission.excludedNamespaces={Kube_System}": "/admission/excludedNamespaces/0",
     "serve.replicas=0": "/serve/replicas",
     "serve.port=443": "/serve/port",
+    "serve.namespaces=list": "must be one of 'watch', 'none'",
     "serve.extraArgs={threads=4}": "/serve/extraArgs/0",
     "serve.resources.limit.memory=1Gi": "additional properties 'limit' not allowed",
     "serve.tolerations[0].keys=x": "additional properties 'keys' not allowed",
@@ -230,10 +231,11 @@ def test_the_files_and_the_time_that_serve_needs_are_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RENDERED)
-def test_every_pod_is_restricted_and_only_the_controller_has_a_token(name: str) -> None:
+def test_every_pod_is_restricted_and_has_a_token_only_where_it_calls_the_api(name: str) -> None:
     for deployment in deployments(name):
         pod = deployment["spec"]["template"]["spec"]
-        assert pod["automountServiceAccountToken"] is (deployment["metadata"]["name"] == "habitat-webhook-controller")
+        [container] = pod["containers"]
+        assert pod["automountServiceAccountToken"] is ("--namespaces=none" not in container["args"])
         assert pod["enableServiceLinks"] is False
         for container in pod["containers"]:
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
@@ -241,9 +243,24 @@ def test_every_pod_is_restricted_and_only_the_controller_has_a_token(name: str) 
     assert [a["automountServiceAccountToken"] for a in accounts] == [False, False]
 
 
-def test_no_role_is_bound_to_the_admission_role() -> None:
-    bound = [s for name in RENDERED for d in documents(name) for s in d.get("subjects", ())]
-    assert {s["name"] for s in bound} == {"habitat-webhook-controller"}
+def roles_of(account: str, made: list[Document]) -> list[Document]:
+    bound = [d["roleRef"] for d in made if any(s["name"] == account for s in d.get("subjects", ()))]
+    return [named(made, ref["kind"], ref["name"]) for ref in bound]
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_serve_may_read_namespaces_and_nothing_else(name: str) -> None:
+    rights = [rule for role in roles_of("habitat-webhook", documents(name)) for rule in role["rules"]]
+    watch = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]}
+    assert rights == ([] if name == "minimal" else [watch])
+
+
+def test_serve_has_a_way_out_only_where_it_calls_the_api() -> None:
+    policy = named(install(), "NetworkPolicy", "habitat-webhook")["spec"]
+    assert policy["egress"] == named(install(), "NetworkPolicy", "habitat-webhook-controller")["spec"]["egress"]
+    without = [d for d in yaml.safe_load_all(template("--set=serve.namespaces=none")) if d]
+    policy = named(without, "NetworkPolicy", "habitat-webhook")["spec"]
+    assert (policy["policyTypes"], "egress" in policy) == (["Ingress", "Egress"], False)
 
 
 def test_in_another_namespace_nothing_points_to_the_usual_one() -> None:

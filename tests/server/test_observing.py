@@ -66,6 +66,7 @@ def test_labels_are_bounded_and_every_series_is_there_from_the_start(server: Web
         "habitat_webhook_errors{kind}",
         "habitat_webhook_review_duration_seconds{le}",
         "habitat_webhook_certificate_loads{result}",
+        "habitat_webhook_namespace_reads{result}",
         "habitat_webhook_build_info{version}",
     }
 

@@ -1,4 +1,4 @@
-"""The controller's part of the installation in a cluster: its ServiceAccount, its rights, and the fence around them.
+"""A role's part of the installation in a cluster: its ServiceAccount, its rights, and the fence of the controller.
 
 The cluster of a test run is shared by all its workers, and what is cluster-scoped has fixed names: `installed` gives
 each copy a suffix and a namespace of its own, so that no test meets, changes or deletes the rights of another. A test
@@ -19,9 +19,10 @@ from tests.support.manifests import Document, as_text, install, rendered
 
 RIGHTS, FENCE, CERTIFICATES = "rights", "fence", "certificates"
 SHARED_RINGS, WATCH_SECRETS = "shared rings", "watch secrets"
+SERVE = "serve"
 PLAIN = (RIGHTS, FENCE)
 """What a controller of rings needs. CERTIFICATES is in deploy/install.yaml, too; the others in renders/rings.yaml."""
-NAMESPACE, ACCOUNT = "habitat-webhook", "habitat-webhook-controller"
+NAMESPACE, ACCOUNT, SERVE_ACCOUNT = "habitat-webhook", "habitat-webhook-controller", "habitat-webhook"
 
 CLUSTER_SCOPED = (
     "ClusterRole",
@@ -37,14 +38,15 @@ def _roles(documents: Sequence[Document], name: str) -> list[Document]:
     return [d for d in documents if d["kind"] in kinds and d["metadata"]["name"] == name]
 
 
-def _rights() -> list[Document]:
+def _rights(name: str) -> list[Document]:
     documents = install()
-    account = [d for d in documents if d["kind"] == "ServiceAccount" and d["metadata"]["name"] == ACCOUNT]
-    return [d for d in documents if d["kind"] == "Namespace"] + account + _roles(documents, ACCOUNT)
+    account = [d for d in documents if d["kind"] == "ServiceAccount" and d["metadata"]["name"] == name]
+    return [d for d in documents if d["kind"] == "Namespace"] + account + _roles(documents, name)
 
 
 _PARTS: Mapping[str, Callable[[], list[Document]]] = {
-    RIGHTS: _rights,
+    RIGHTS: lambda: _rights(ACCOUNT),
+    SERVE: lambda: _rights(SERVE_ACCOUNT),
     FENCE: lambda: [d for d in install() if d["kind"].startswith("ValidatingAdmissionPolicy")],
     CERTIFICATES: lambda: _roles(install(), "habitat-webhook-certificates"),
     SHARED_RINGS: lambda: _roles(rendered("rings"), "habitat-webhook-shared-rings"),
@@ -57,9 +59,9 @@ def shipped(*parts: str) -> list[Document]:
     return [d for part in parts for d in _PARTS[part]()]
 
 
-def user_name(namespace: str) -> str:
-    """How the API server calls the controller whose ServiceAccount is in this namespace."""
-    return f"system:serviceaccount:{namespace}:{ACCOUNT}"
+def user_name(namespace: str, account: str = ACCOUNT) -> str:
+    """How the API server calls the role (the controller unless another is named) whose account is in this namespace."""
+    return f"system:serviceaccount:{namespace}:{account}"
 
 
 def moved(documents: Sequence[Document], namespace: str, suffix: str) -> list[Document]:
@@ -87,45 +89,48 @@ def moved(documents: Sequence[Document], namespace: str, suffix: str) -> list[Do
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The controller's ServiceAccount with its rights; `documents` are what was applied for it."""
+    """A role's ServiceAccount with its rights; `documents` are what was applied for it."""
 
     cluster: Cluster
     namespace: str
     documents: Sequence[Document]
+    account: str = ACCOUNT
 
     @property
     def user(self) -> str:
-        return user_name(self.namespace)
+        return user_name(self.namespace, self.account)
 
     @property
     def roles(self) -> list[Document]:
-        """The ClusterRoles and Roles."""
-        return [d for d in self.documents if d["kind"] in ("ClusterRole", "Role")]
+        """The ClusterRoles and Roles of the account."""
+        bindings = [d for d in self.documents if any(s["name"] == self.account for s in d.get("subjects", ()))]
+        bound = {(d["roleRef"]["kind"], d["roleRef"]["name"]) for d in bindings}
+        return [d for d in self.documents if (d["kind"], d["metadata"]["name"]) in bound]
 
     def token(self) -> str:
-        return self.cluster.token(self.namespace, ACCOUNT)
+        return self.cluster.token(self.namespace, self.account)
 
     def kubeconfig(self) -> Path:
-        return self.cluster.kubeconfig_for(self.namespace, ACCOUNT)
+        return self.cluster.kubeconfig_for(self.namespace, self.account)
 
 
 @contextlib.contextmanager
-def installed(cluster: Cluster, *parts: str) -> Iterator[Installed]:
+def installed(cluster: Cluster, *parts: str, account: str = ACCOUNT) -> Iterator[Installed]:
     """Parts of the installation (all that a plain controller needs, when none is named) in a namespace of their own, in
     force when the block begins and gone after it."""
     with cluster.namespace() as namespace:
         documents = moved(shipped(*(parts or PLAIN)), namespace, f"-{namespace}")
         try:
-            yield applied(Installed(cluster, namespace, documents))
+            yield applied(Installed(cluster, namespace, documents, account))
         finally:
             for document in documents:
                 if document["kind"] in CLUSTER_SCOPED:
                     cluster.kubectl("delete", document["kind"], document["metadata"]["name"], "--ignore-not-found")
 
 
-def installed_as_shipped(cluster: Cluster, *parts: str) -> Installed:
+def installed_as_shipped(cluster: Cluster, *parts: str, account: str = ACCOUNT) -> Installed:
     """The same parts unchanged, in force when this returns: for a cluster of the test's own, since they stay."""
-    return applied(Installed(cluster, NAMESPACE, shipped(*(parts or PLAIN))))
+    return applied(Installed(cluster, NAMESPACE, shipped(*(parts or PLAIN)), account))
 
 
 def applied(made: Installed) -> Installed:

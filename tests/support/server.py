@@ -40,7 +40,7 @@ def wait_for(what: str, find: Callable[[], T | None]) -> T:
 
 
 class WebhookServer:
-    """Runs until `stop`; every log line is kept.
+    """Runs until `stop`; every log line is kept. It calls an API server only when a flag names a kubeconfig.
 
     faulty: with the engine of tests/support/serve.py. files_limit: how many file descriptors it may have. program: what
     starts `serve` instead of this interpreter.
@@ -63,6 +63,8 @@ class WebhookServer:
         listen = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HABITAT_WEBHOOK_")}
         environment["PYTHONPATH"] = str(ROOT)
+        if not any(flag.startswith("--kubeconfig") for flag in flags):
+            flags = ("--namespaces=none", *flags)
         limit = ("sh", "-c", f'ulimit -n {files_limit}; exec "$@"', "sh") if files_limit else ()
         program = program or (sys.executable, *(FAULTY if faulty else REAL))
         self.process = spawn(

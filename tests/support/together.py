@@ -12,7 +12,8 @@ TOGETHER = (
     "tests/ring/live/",  # one installation; first, since the units with most tests begin
     "tests/certificates/live/",  # one installation
     "tests/demo/test_run.py",  # one run of `make run`
-    "tests/docs/",  # a control plane, as the next four
+    "tests/docs/",  # a control plane, as the next five
+    "tests/server/test_namespaces_live.py",
     "tests/demo/test_install.py",
     "tests/deploy/test_installation.py",
     "tests/kube/test_outage.py",

@@ -7,7 +7,8 @@ Flask's dispatch costs more than the JSON, the engine's decision and the answer 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -18,8 +19,10 @@ from werkzeug.exceptions import HTTPException
 
 from webhook.decide import Situation
 from webhook.log import Log, trace
+from webhook.namespaces import Namespace
 from webhook.review import Answer, Request, ReviewError, answer, read
 from webhook.server.metrics import ErrorKind, Metrics
+from webhook.server.namespaces import NamespaceError, Unsettled
 from webhook.server.surroundings import Surroundings
 
 MAX_BODY = 7 * 1024 * 1024
@@ -65,6 +68,21 @@ def error_body(status: int, message: str) -> bytes:
     )
 
 
+class Later:
+    """The body of an answer that waits for something: whoever iterates it waits, too.
+
+    ready: done when it can be had without waiting, so that the worker can do other things meanwhile.
+    """
+
+    def __init__(self, ready: Future[Any], answer: Callable[[], Iterable[bytes]]) -> None:
+        self.ready = ready
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        wait([self.ready])
+        yield from self._answer()
+
+
 class Admission:
     """WSGI middleware: POST /mutate is answered here, all else by the application behind.
 
@@ -83,33 +101,51 @@ class Admission:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/mutate" or environ["REQUEST_METHOD"] != "POST":
             return self.behind(environ, start_response)
-        status, body = self._answer(environ)
-        start_response(_LINES[status], [("Content-Type", _JSON), ("Content-Length", str(len(body)))])
-        return (body,)
 
-    def _answer(self, environ: Environ) -> tuple[int, bytes]:
+        def respond(status: int, body: bytes) -> tuple[bytes]:
+            start_response(_LINES[status], [("Content-Type", _JSON), ("Content-Length", str(len(body)))])
+            return (body,)
+
         began = time.perf_counter()
+        request = self._read(environ)
+        if not isinstance(request, Request):
+            return respond(*request)
+        try:
+            return respond(*self._answer(request, began))
+        except Unsettled as missing:
+            asked = missing.answer
+            return Later(asked, lambda: respond(*self._answer(request, began, asked)))
+
+    def _read(self, environ: Environ) -> Request | tuple[int, bytes]:
         refusal = _refusal(environ)
         if refusal:
             return self._error(*refusal)
         length = int(environ["CONTENT_LENGTH"])
         try:
-            request = read(environ["wsgi.input"].read(length))
+            return read(environ["wsgi.input"].read(length))
         except ReviewError as error:
             return self._error(400, str(error))
+
+    def _answer(
+        self, request: Request, began: float, asked: Future[Namespace | None] | None = None
+    ) -> tuple[int, bytes]:
+        """Status and body. Raises Unsettled unless `asked` is what it has raised before."""
+        about: dict[str, Any] = {"uid": request.uid, "namespace": request.namespace, "owner": request.owner}
         try:
-            result = self.engine(request, self.surroundings.of(request))
+            result = self.engine(request, self.surroundings.of(request, asked))
+        except Unsettled:
+            raise
+        except NamespaceError as error:
+            return self._error(503, str(error), kind="namespace", **about)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is our mistake, and the API server has to hear of it
             message = f"habitat-webhook could not handle the review {request.uid}; its log has the error under that uid"
-            return self._error(
-                500, message, uid=request.uid, namespace=request.namespace, owner=request.owner, exception=trace(error)
-            )
+            return self._error(500, message, **about, exception=trace(error))
         seconds = time.perf_counter() - began
         self._record(result, seconds)
         return result.status, result.body
 
-    def _error(self, status: int, message: str, **fields: Any) -> tuple[int, bytes]:
-        self.metrics.errors[error_kind(status)].inc()
+    def _error(self, status: int, message: str, *, kind: ErrorKind | None = None, **fields: Any) -> tuple[int, bytes]:
+        self.metrics.errors[kind or error_kind(status)].inc()
         self.log("error" if status >= 500 else "warning", message, status=status, **fields)
         return status, error_body(status, message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -18,6 +19,7 @@ from prometheus_client import (
 
 from webhook import __version__
 from webhook.decide import Reason
+from webhook.server.namespaces import RESULTS, Namespaces, Result
 
 ErrorKind = Literal[
     "internal",  # our own mistake: HTTP 500
@@ -31,6 +33,7 @@ ErrorKind = Literal[
     "timeout",  # the client was too slow: 408, or closed during the handshake
     "tls",  # a handshake failed, for instance because the caBundle does not verify our certificate
     "overloaded",  # too many connections, or too much waiting in memory: 503
+    "namespace",  # a new namespace could not be asked for: 503
 ]
 ERROR_KINDS: tuple[ErrorKind, ...] = ErrorKind.__args__  # type: ignore[attr-defined]  # typing keeps it there
 
@@ -75,6 +78,25 @@ class Metrics:
             registry=self.registry,
         )
         self._connections = Gauge(_PREFIX + "connections", "Open connections.", registry=self.registry)
+        self._namespaces = Gauge(_PREFIX + "namespaces", "Namespaces that are known.", registry=self.registry)
+        self._namespaces_synced = Gauge(
+            _PREFIX + "namespaces_synced",
+            "1 when all namespaces have been read from the API server; 0 before, and with --namespaces=none.",
+            registry=self.registry,
+        )
+        self._namespaces_age = Gauge(
+            _PREFIX + "namespaces_age_seconds",
+            "Since the last sign of life from the API server, which gives one a minute; NaN before the first.",
+            registry=self.registry,
+        )
+        self._namespaces_age.set(math.nan)
+        reads = Counter(
+            _PREFIX + "namespace_reads",
+            "Calls to the API server about one namespace that reviews had to wait for, by result.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.namespace_reads: dict[Result, Counter] = {result: reads.labels(result) for result in RESULTS}
         build = Gauge(_PREFIX + "build_info", "1, with the version as a label.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
         ProcessCollector(registry=self.registry)
@@ -87,6 +109,12 @@ class Metrics:
         self._expiry.set_function(expiry)
         self._in_flight.set_function(in_flight)
         self._connections.set_function(connections)
+
+    def watch_namespaces(self, namespaces: Namespaces) -> None:
+        """The same for what is known of the namespaces."""
+        self._namespaces.set_function(lambda: len(namespaces))
+        self._namespaces_synced.set_function(lambda: namespaces.synced)
+        self._namespaces_age.set_function(namespaces.age)
 
     def text(self) -> bytes:
         """The exposition format for Prometheus."""

@@ -11,10 +11,12 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from webhook import __version__
+from webhook.kube.client import Client
 from webhook.log import JsonHandler, Log
 from webhook.review import answer
 from webhook.server.app import WSGI, Engine, Readiness, admission_app, health_app
 from webhook.server.metrics import Metrics
+from webhook.server.namespaces import Namespaces
 from webhook.server.settings import API_SERVER_IDLE_SECONDS, ServeSettings
 from webhook.server.surroundings import Surroundings
 from webhook.server.tls import Certificate
@@ -36,7 +38,7 @@ class _Logger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
-    """Everything that one `serve` process holds. `run` returns only by SystemExit.
+    """Everything that one `serve` process holds. `run` returns only by SystemExit. Raises ConfigError.
 
     engine: what answers a request; another one only in tests.
     """
@@ -50,7 +52,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             settings.tls_cert, settings.tls_key, loaded=self._certificate_loaded, refused=self._certificate_refused
         )
         self.readiness.conditions["certificate"] = self._certificate_missing
-        surroundings = Surroundings(settings.engine())
+        self.namespaces = self._namespaces()
+        surroundings = Surroundings(settings.engine(), self.namespaces)
         self.admission: WSGI = admission_app(surroundings, self.metrics, self.log, engine=engine)
         self.health: WSGI = health_app(self.readiness, self.metrics)
         super().__init__()
@@ -87,6 +90,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             in_flight=lambda: sum(c.secure and c.phase in ("request", "answer") for c in worker.connections),
             connections=lambda: len(worker.connections),
         )
+        if self.namespaces is not None:
+            self.namespaces.start()
+            self.metrics.watch_namespaces(self.namespaces)
         listen, metrics_listen = (_address(listener.getsockname()) for listener in worker.sockets)
         announce = Log("info")  # at any --log-level: with port 0 nothing else tells where the server is
         announce("info", "serving", listen=listen, metrics_listen=metrics_listen, pid=os.getpid(), version=__version__)
@@ -96,6 +102,27 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
                 f"--keep-alive is {self.settings.keep_alive:g}; the API server keeps idle connections for "
                 f"{API_SERVER_IDLE_SECONDS} s, so its calls can meet one that is being closed; set more",
             )
+
+    def tick(self) -> None:
+        """Called by the worker once a second."""
+        self.certificate.current()
+        if self.namespaces is not None:
+            self.namespaces.report()
+
+    def stop(self) -> None:
+        """Called by the worker when all reviews are answered."""
+        if self.namespaces is not None:
+            self.namespaces.stop()
+
+    def _namespaces(self) -> Namespaces | None:
+        """Raises ConfigError."""
+        if self.settings.namespaces == "none":
+            return None
+        kubeconfig = self.settings.kubeconfig if str(self.settings.kubeconfig) != "." else None
+        client = Client.connect(kubeconfig, user_agent=f"habitat-webhook-serve/{__version__}")
+        namespaces = Namespaces(client, self.log, read=lambda result: self.metrics.namespace_reads[result].inc())
+        self.readiness.conditions["namespaces"] = namespaces.missing
+        return namespaces
 
     def _certificate_loaded(self, not_after: datetime) -> None:
         self.metrics.certificate_loaded.inc()

@@ -23,6 +23,8 @@ from webhook.settings import (
 API_SERVER_IDLE_SECONDS = 90
 """How long the API server keeps an idle connection (`admission.md §0.7`)."""
 
+NAMESPACES = ("watch", "none")
+
 _TLS_CERT = Path("/etc/habitat-webhook/tls/tls.crt")
 _TLS_KEY = Path("/etc/habitat-webhook/tls/tls.key")
 
@@ -38,6 +40,13 @@ class ServeSettings:
     )
     tls_cert: Path = setting(_TLS_CERT, "Certificate chain in PEM; read again whenever the file is replaced.")
     tls_key: Path = setting(_TLS_KEY, "Key of the certificate, in PEM.")
+    namespaces: str = setting(
+        "watch",
+        "watch: read namespaces, with their labels and defaults, from the API server. none: make no call to it; "
+        "namespaces have no defaults then.",
+        choices=NAMESPACES,
+    )
+    kubeconfig: Path = setting(Path(), "Kubeconfig to use; without one the pod's ServiceAccount, else $KUBECONFIG.")
     own_namespace: str = setting("", "Namespace the webhook runs in; its pods are never injected.")
     cluster_domain: str = setting("cluster.local", "DNS domain of the cluster, for the name of a ring's Service.")
     shared_rings: str = setting(

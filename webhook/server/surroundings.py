@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 
-from webhook.decide import Settings, Situation
+from webhook.decide import INJECTION_LABEL, Reason, Rules, Settings, Situation, decide
+from webhook.namespaces import Namespace
 from webhook.review import Request
+from webhook.server.namespaces import Namespaces
+
+_DOUBTFUL = (Reason.NAMESPACE_NOT_ENABLED, Reason.NAMESPACE_DISABLED)
+"""By these labels the API server would not have asked about a pod: so they have changed, a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """All that `serve` knows besides the review itself. settings: what the installation says."""
+    """All that `serve` knows besides the review itself.
+
+    settings: what the installation says. namespaces: None when `serve` has no way to an API server.
+    """
 
     settings: Settings
+    namespaces: Namespaces | None = None
 
-    def of(self, request: Request) -> Situation:
-        """What the engine is told of one request."""
+    def of(self, request: Request, asked: Future[Namespace | None] | None = None) -> Situation:
+        """What the engine is told of one request.
+
+        asked: the answer that an earlier call of this has made the request wait for.
+        Raises Unsettled when the namespace has to be asked for first, NamespaceError when that has failed.
+        """
+        if self.namespaces is None:
+            return self._situation(request, None)
+        if asked is not None:
+            return self._situation(request, asked.result())
+        situation = self._situation(request, self.namespaces.get(request.namespace))
+        labels = situation.namespace_labels
+        if labels is None or labels.get(INJECTION_LABEL) == "enabled":
+            return situation
+        if decide(request.pod, situation) not in _DOUBTFUL:
+            return situation
+        return self._situation(request, self.namespaces.confirmed(request.namespace))
+
+    def _situation(self, request: Request, namespace: Namespace | None) -> Situation:
         return Situation(
             namespace=request.namespace,
             operation=request.operation,
             subresource=request.subresource,
+            namespace_labels=namespace.labels if namespace else None,
             settings=self.settings,
+            rules=Rules(defaults=namespace.layers if namespace else ()),
         )

@@ -19,7 +19,7 @@ import gc
 import math
 import ssl
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future
 from functools import partial
 from http import HTTPStatus
@@ -32,7 +32,7 @@ from gunicorn.http.message import Request
 from gunicorn.workers.gthread import ThreadWorker
 
 from webhook.log import trace
-from webhook.server.app import error_body
+from webhook.server.app import Later, error_body
 from webhook.server.connection import READ, WRITE, ClientGone, Connection, Phase, RequestError, Waits
 from webhook.server.metrics import ErrorKind
 
@@ -78,6 +78,7 @@ class ReviewWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         while time.monotonic() < self.stop_at:
             self._turn(self.stop_at)
         self._drain()
+        self.server.stop()
         self.server.log("info", "stopped", pid=self.pid)
         self.tpool.shutdown(wait=False)
         self.poller.close()
@@ -90,13 +91,13 @@ class ReviewWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
             self._tick()
 
     def _tick(self) -> None:
-        """Once a second: the arbiter's heartbeat, the certificate, and clients whose time is over."""
+        """Once a second: the arbiter's heartbeat, what the server looks at, and clients whose time is over."""
         now = time.monotonic()
         self.next_tick = now + _TICK_SECONDS
         self.notify()
         if not self.is_parent_alive():
             self.stop_at = now
-        self.server.certificate.current()
+        self.server.tick()
         for connection in [c for c in self.connections if c.deadline <= now]:
             self._expire(connection)
 
@@ -267,23 +268,35 @@ class ReviewWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         connection.enter("answer", math.inf)
         if connection.body_length > INLINE_BYTES:
             future = self.tpool.submit(self._respond, connection, request)
-            future.add_done_callback(partial(self._resume, connection))
-            yield 0
+            yield from self._until(future, connection)
             keep: bool = future.result()
         else:
-            keep = self._respond(connection, request)
+            response, body = self._call(connection, request)
+            if isinstance(body, Later):
+                yield from self._until(body.ready, connection)
+            keep = self._write(connection, response, body)
         connection.enter("answer", self.settings.client_timeout)
         yield from connection.flush()
         return keep
 
-    def _resume(self, connection: Connection, _future: Future[bool]) -> None:
+    def _until(self, done: Future[Any], connection: Connection) -> Waits:
+        """Let the other clients be served until it is done."""
+        done.add_done_callback(partial(self._resume, connection))
+        yield 0
+
+    def _resume(self, connection: Connection, _future: Future[Any]) -> None:
         self.method_queue.defer(self._advance, connection)
 
     def _respond(self, connection: Connection, request: Request) -> bool:
         """Run the application; its answer is in the outbox then. Whether the connection can be kept."""
+        return self._write(connection, *self._call(connection, request))
+
+    def _call(self, connection: Connection, request: Request) -> tuple[wsgi.Response, Iterable[bytes]]:
         response, environ = wsgi.create(request, connection.outbox, connection.client, connection.server, self.cfg)
         connection.outbox.take()  # gunicorn's 100 Continue, which was sent before the body came
-        body = connection.application(environ, response.start_response)
+        return response, connection.application(environ, response.start_response)
+
+    def _write(self, connection: Connection, response: wsgi.Response, body: Iterable[bytes]) -> bool:
         if self.server.readiness.stopping:
             response.force_close()
         try:

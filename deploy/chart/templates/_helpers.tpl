@@ -35,7 +35,7 @@ annotations:
 Whether `serve` talks to the API server: true or false. A token that it does not need would be of use to a thief alone.
 */}}
 {{- define "habitat-webhook.serveUsesTheAPI" -}}
-false
+{{ eq .Values.serve.namespaces "watch" }}
 {{- end }}
 
 {{/* Fields of a role's pod that say who it is and where it runs. */}}
