@@ -38,7 +38,7 @@ _PORT_PAIRS = (("gossip-port", "http-port"), ("ctl-port", "http-port"), ("ctl-po
 _ENV_BYTES = 131072
 """MAX_ARG_STRLEN of Linux: a longer variable, with its closing NUL, and no program can be started (execve(2))."""
 
-_STOP_SECONDS = 8
+STOP_SECONDS = 8
 """What a service gets at the pod's end, hard-coded in the launcher (supervisor.md §11)."""
 
 
@@ -142,8 +142,8 @@ def _cautions(options: Options, sources: Mapping[str, str], container: Container
         warn(f"no licence is accepted: set {PREFIX}license: accept-no-persist, or the Supervisor exits with 1")
     if options.update_strategy in ("at-once", "rolling"):
         warn(f"{PREFIX}update-strategy changes packages inside a running image")
-    if (options.shutdown_timeout or 0) > _STOP_SECONDS:
-        warn(f"{PREFIX}shutdown-timeout: at the pod's end a service gets {_STOP_SECONDS} s, whatever is said here")
+    if (options.shutdown_timeout or 0) > STOP_SECONDS:
+        warn(f"{PREFIX}shutdown-timeout: at the pod's end a service gets {STOP_SECONDS} s, whatever is said here")
     if options.discovery in ("external", "none") and sources.get("ring") == POD:
         warn(f"{PREFIX}ring has no effect with discovery {options.discovery}: the pod joins no managed ring")
     if options.event_stream_url is None:

@@ -8,7 +8,7 @@ changes.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import orjson
 from webhook.decide import Reason, Situation, mapping
 from webhook.inject import Outcome, inject
 from webhook.problems import caution, shown
+from webhook.workloads import Found
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
@@ -37,7 +38,7 @@ class Request:
     """What the webhook reads of `request` (kubernetes/api admission/v1 AdmissionRequest).
 
     pod: `request.object` as it came, {} when there is none (DELETE). owner: "ReplicaSet/redis-5d8f" by the controlling
-    ownerReference, else "Pod/<generateName or name>".
+    ownerReference, else "Pod/<generateName or name>". claim_templates: as in Situation.
     """
 
     uid: str
@@ -48,26 +49,42 @@ class Request:
     owner: str
     name: str
     dry_run: bool
+    claim_templates: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadRequest(Request):
+    """The same about a workload: `pod` is its pod template, and `operation` CREATE, since its pods will be created.
+
+    verb: what is done to the workload. workload: as it is to be. before: as it was, None when it is created.
+    """
+
+    verb: str
+    workload: Found
+    before: Found | None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What is worth a log line and a metric. Holds no value of an annotation or of a variable.
 
-    reason: a code of `Reason`. ops: operations of the patch. problems: where the mistakes are, by annotation or field.
+    decision: allow and deny of a workload, the others of a pod. reason: a code of `Reason`. cautions: codes of what a
+    workload's author was warned about. ops: operations of the patch. problems: where the mistakes are, by annotation or
+    field.
     """
 
     uid: str
     namespace: str
     owner: str
     operation: str
-    decision: Literal["inject", "skip", "deny"]
+    decision: Literal["inject", "skip", "allow", "deny"]
     reason: str
     container: str
     ops: int
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
     dry_run: bool
+    cautions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +97,42 @@ class Answer:
 
 
 def read(body: bytes) -> Request:
-    """The request of a review. Raises ReviewError: not JSON, another kind or version, no request, no object."""
+    """The request of a pod's review. Raises ReviewError: not JSON, another kind or version, no request, no object."""
+    return _request(_review(body))
+
+
+def read_workload(body: bytes) -> WorkloadRequest:
+    """The same of a workload. Raises ReviewError, also for a kind that makes no pods."""
+    raw = _review(body)
+    base = _request(raw)
+    workload = _found(base.pod)
+    template = workload.template
+    if not workload.template_path or not isinstance(template, dict):
+        raise ReviewError(
+            f"request.object is {shown(workload.kind)}, which has no pod template that could be looked at"
+        )
+    before = raw.get("oldObject")
+    return WorkloadRequest(
+        uid=base.uid,
+        namespace=base.namespace,
+        operation="CREATE",
+        subresource=base.subresource,
+        pod=template,
+        owner=base.owner,
+        name=base.name,
+        dry_run=base.dry_run,
+        claim_templates=workload.claim_templates,
+        verb=base.operation,
+        workload=workload,
+        before=_found(before) if isinstance(before, dict) and before else None,
+    )
+
+
+def _found(value: Mapping[str, Any]) -> Found:
+    return Found(value, (), _text(value, "apiVersion"), _text(value, "kind"))
+
+
+def _review(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -96,7 +148,7 @@ def read(body: bytes) -> Request:
     request = document.get("request")
     if not isinstance(request, dict):
         raise ReviewError("the review has no request; the API server fills it in, a response alone is not enough")
-    return _request(request)
+    return request
 
 
 def _request(request: dict[str, Any]) -> Request:
@@ -120,6 +172,7 @@ def _request(request: dict[str, Any]) -> Request:
         owner=_owner(metadata) or f"{_text(pod, 'kind') or 'Pod'}/{name}",
         name=name,
         dry_run=request.get("dryRun") is True,
+        claim_templates=frozenset(),
     )
 
 
@@ -143,42 +196,47 @@ def answer(request: Request, situation: Situation) -> Answer:
     (`admission.md §0.1`).
     """
     outcome = inject(request.pod, situation)
-    warnings = (_NO_POD,) if outcome.reason is Reason.NOT_A_POD else _handful(outcome.warnings)
+    warnings = (_NO_POD,) if outcome.reason is Reason.NOT_A_POD else handful(outcome.warnings)
     audit = {"reason": outcome.reason.code}
     if outcome.container:
         audit["container"] = outcome.container
     response: dict[str, Any] = {"uid": request.uid, "allowed": not outcome.problems}
     if outcome.problems:
-        response["status"] = _denial(request, outcome)
+        causes = [(p.field, outcome.explained(p)) for p in outcome.problems]
+        response["status"] = denial("Pod", request.name, outcome.message(), causes)
     elif outcome.operations:
         response["patchType"] = "JSONPatch"
         response["patch"] = b64encode(orjson.dumps(outcome.operations)).decode()
     if warnings:
         response["warnings"] = warnings
     response["auditAnnotations"] = audit
-    body = orjson.dumps({"kind": KIND, "apiVersion": API_VERSION, "response": response})
-    return Answer(200, body, _decision(request, outcome, warnings))
+    return Answer(200, envelope(response), _decision(request, outcome, warnings))
 
 
-def _denial(request: Request, outcome: Outcome) -> dict[str, Any]:
-    """A metav1.Status as the API server's own validation gives it: kubectl prints the causes, not the message."""
+def envelope(response: Mapping[str, Any]) -> bytes:
+    """The review that is sent back."""
+    return orjson.dumps({"kind": KIND, "apiVersion": API_VERSION, "response": response})
+
+
+def denial(kind: str, name: str, message: str, causes: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """A metav1.Status as the API server's own validation gives it: kubectl prints the causes, not the message.
+
+    causes: field path and sentence of each.
+    """
     return {
         "status": "Failure",
         "code": _UNPROCESSABLE,
         "reason": "Invalid",
-        "message": outcome.message(),
+        "message": message,
         "details": {
-            "kind": "Pod",
-            "name": request.name,
-            "causes": [
-                {"reason": "FieldValueInvalid", "field": p.field, "message": outcome.explained(p)}
-                for p in outcome.problems
-            ],
+            "kind": kind,
+            "name": name,
+            "causes": [{"reason": "FieldValueInvalid", "field": field, "message": text} for field, text in causes],
         },
     }
 
 
-def _handful(warnings: tuple[str, ...]) -> tuple[str, ...]:
+def handful(warnings: tuple[str, ...]) -> tuple[str, ...]:
     """At most WARNINGS_SENT; the last one counts those that are left out."""
     if len(warnings) <= WARNINGS_SENT:
         return warnings

@@ -19,7 +19,7 @@ from tests.convert.cases import Case, found
 from tests.docs.page import commands
 from tests.docs.shop import shell
 from tests.support.server import ROOT, webhook_server
-from webhook.cli.workloads import objects
+from webhook.workloads import objects
 
 CASES = [case for case in found() if case.written() and case.name not in ("relatives", "kube-system")]
 """Those whose objects an API server of today knows, outside the system's own namespace."""

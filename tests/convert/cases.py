@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.running import run, values
-from webhook.cli.workloads import Found, objects
+from webhook.workloads import Found, objects
 
 GOLDEN = Path(__file__).parent / "golden"
 RESULTS = ("out.yaml", "report.txt")

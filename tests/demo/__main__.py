@@ -68,7 +68,7 @@ def _show(place: Place, directory: Path, *, once: bool) -> int:
         found = _apply(place)
         refused = _mistakes(place)
         story.observe(place.cluster, found, webhook.reviews())
-        wrong += story.failures(found, wait_ready=place.own) + story.unsaid(refused[0])
+        wrong += story.failures(found, wait_ready=place.own) + story.unsaid(*refused)
         good = [w for w in found if w.reason is Reason.INJECTED]
         others = [w for w in found if w.pods and w.reason is not Reason.INJECTED]
         if good:
@@ -107,16 +107,16 @@ def _apply(place: Place) -> list[story.Workload]:
     return found
 
 
-def _mistakes(place: Place) -> tuple[str, dict[str, str], str | None]:
-    cluster = place.cluster
-    answer = cluster.run_kubectl("apply", "-f", str(story.SCENES / "wrong-pod.yaml"))
-    if answer.returncode == 0:
-        raise ProcessError("the API server accepted tests/demo/scenes/wrong-pod.yaml, which has three mistakes")
-    cluster.kubectl("apply", "-f", str(story.SCENES / "wrong-deployment.yaml"))
-    complaint = waiting_for("the wrong Deployment's ReplicaFailure", lambda: story.complaint(cluster, "wrong"))
-    event = story.event(cluster, "ReplicaSet", "FailedCreate")
-    cluster.kubectl("delete", "-f", str(story.SCENES / "wrong-deployment.yaml"))  # it would be refused for ever
-    return answer.stderr, complaint, event
+def _mistakes(place: Place) -> tuple[str, str, str]:
+    """What kubectl says of a wrong pod, of a wrong Deployment, and of one that will surprise."""
+    answers = []
+    for name in ("wrong-pod", "wrong-deployment"):
+        answer = place.cluster.run_kubectl("apply", "-f", str(story.SCENES / f"{name}.yaml"))
+        if answer.returncode == 0:
+            raise ProcessError(f"the API server accepted tests/demo/scenes/{name}.yaml, which cannot work")
+        answers.append(answer.stderr)
+    warned = place.cluster.run_kubectl("apply", "--dry-run=server", "-f", str(story.SCENES / "surprising.yaml"))
+    return answers[0], answers[1], warned.stderr + warned.stdout
 
 
 def _play(place: Place, webhook: Webhook, controller: Controller) -> None:

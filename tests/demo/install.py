@@ -41,7 +41,7 @@ from tests.support.controller_rights import (
 from tests.support.controller_rights import SERVE as SERVE_RIGHTS
 from tests.support.manifests import Document, install, named
 from tests.support.mount import mounted
-from tests.support.webhook_config import by_url, registration
+from tests.support.webhook_config import MUTATING, VALIDATING, by_url, registration
 
 SERVE, CONTROLLER = "habitat-webhook", ACCOUNT
 """The Deployments of the two roles."""
@@ -111,10 +111,11 @@ def _confined(place: Place, directory: Path, cleanup: contextlib.ExitStack) -> R
         webhook.start(progress.tick)
         webhook.wait_ready(progress.tick)
     step(f"webhook: {webhook.url}, with a certificate for development")
-    cleanup.callback(cluster.kubectl, "delete", "mutatingwebhookconfiguration", name, "--ignore-not-found")
-    cluster.apply(json.dumps(registration(webhook.url, webhook.ca, name=name, namespaces=NAMESPACES)))
+    for kind in (MUTATING, VALIDATING):
+        cleanup.callback(cluster.kubectl, "delete", kind, name, "--ignore-not-found")
+        cluster.apply(json.dumps(registration(webhook.url, webhook.ca, kind=kind, name=name, namespaces=NAMESPACES)))
     _wait_called(cluster)
-    step(f"registered: MutatingWebhookConfiguration {name}, for the demo's namespaces only")
+    step(f"registered: webhook configurations {name}, for pods and for workloads of the demo's namespaces only")
     documents = [*shipped(RIGHTS, FENCE), *_for_our_ring(shipped(SHARED_RINGS))]
     made = _confined_rights(cleanup, cluster, documents, ACCOUNT)
     controller = Controller(made, directory, _SHARED, "--certificates=none")
@@ -148,12 +149,13 @@ def _mounted_secret() -> str:
 
 
 def _wait_called(cluster: Cluster) -> None:
-    """Until the API server calls the webhook and accepts its certificate: it learns of a configuration in a moment."""
-    probe = (story.SCENES / "probe.yaml").read_text()
+    """Until the API server calls the webhook about pods and about workloads, and accepts its certificate."""
+    probe, wrong = ((story.SCENES / f"{name}.yaml").read_text() for name in ("probe", "wrong-deployment"))
+    create = ("create", "--dry-run=server", "-o", "yaml", "-f", "-")
 
     def is_called() -> bool:
-        answer = cluster.run_kubectl("create", "--dry-run=server", "-o", "yaml", "-f", "-", input=probe)
-        return "habitat.sh/injected" in answer.stdout
+        about_pods = "habitat.sh/injected" in cluster.run_kubectl(*create, input=probe).stdout
+        return about_pods and cluster.run_kubectl(*create, input=wrong).returncode != 0
 
     waiting_for("the API server to call the webhook", is_called)
 

@@ -175,8 +175,8 @@ def skipped(found: list[Workload]) -> None:
             entry(_LABEL("to change it"), reason.advice)
 
 
-def refused(pod_answer: str, complaint: dict[str, str], event: str | None) -> None:
-    """What kubectl says of a bare pod, and where the author of a Deployment finds it."""
+def refused(pod_answer: str, deployment_answer: str, surprising_answer: str) -> None:
+    """What kubectl says of a bare pod, of a Deployment, and of a Deployment that will surprise."""
     heading("A mistake, and what its author sees")
     say()
     paragraph(
@@ -185,15 +185,15 @@ def refused(pod_answer: str, complaint: dict[str, str], event: str | None) -> No
     quote(pod_answer)
     say()
     paragraph(
-        "A Deployment with a mistake (tests/demo/scenes/wrong-deployment.yaml) is accepted, since the webhook sees"
-        f" pods. kubectl describe deployment shows the condition ReplicaFailure, {complaint['reason']}:"
+        "A Deployment with a mistake (tests/demo/scenes/wrong-deployment.yaml) is refused as well, before any of its"
+        " pods is, and the message names the field of the Deployment:"
     )
-    quote(complaint["message"])
-    if event and complaint["message"] in event:
-        paragraph("kubectl get events has the same text, from the Deployment's ReplicaSet.")
-    elif event:
-        paragraph("kubectl get events has, from the Deployment's ReplicaSet:")
-        quote(event)
+    quote(deployment_answer)
+    say()
+    paragraph(
+        "Nothing is wrong with the next one (tests/demo/scenes/surprising.yaml); kubectl says what will surprise:"
+    )
+    quote(surprising_answer)
 
 
 def counted(reviews: dict[str, int], found: list[Workload]) -> None:
@@ -202,7 +202,7 @@ def counted(reviews: dict[str, int], found: list[Workload]) -> None:
     total = sum(reviews.values())
     each = ", ".join(f"{count} {reason}" for reason, count in sorted(reviews.items()) if count)
     never = [f"{w.namespace}/{w.name}" for w in found if not w.reviews]
-    paragraph(f"{total} reviews: {each}. (A ReplicaSet whose pod is refused tries again and again.)")
+    paragraph(f"{total} reviews: {each}.")
     paragraph(f"None for {', '.join(never)}: the webhook configuration keeps them away.")
 
 
@@ -260,8 +260,7 @@ def play(kubeconfig: str, kubectl: str, path: str, *, own: bool) -> None:
         ("kubectl -n habitat-demo get pod -l habitat.sh/ring=redis -o yaml", ""),
         ("kubectl -n habitat-demo describe service habitat-ring-consul", "with its events"),
         ("kubectl -n habitat-demo run mine --image=core/redis:4.0.14 --annotations=habitat.sh/service=redis", ""),
-        ("kubectl apply -f tests/demo/scenes/wrong-deployment.yaml", ""),
-        ("kubectl -n habitat-demo describe deployment wrong", "what its author is told"),
+        ("kubectl apply -f tests/demo/scenes/wrong-deployment.yaml", "what its author is told"),
         *([("kubectl habitat certs rotate --wait 180", "a new CA, and no call fails")] if own else []),
         ("kubectl habitat annotations", "every annotation"),
         ("kubectl habitat inject -f deploy/examples/leader.yaml", "the same, offline"),

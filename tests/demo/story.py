@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,23 +157,18 @@ def failures(found: list[Workload], *, wait_ready: bool) -> list[str]:
     return wrong
 
 
-def unsaid(wrong_pod_answer: str) -> list[str]:
-    """Mistakes of scenes/wrong-pod.yaml that the user is not told of, a sentence each."""
-    wrong = (f"habitat.sh/{name}" for name in ("topology", "config", "bind"))
-    return [f"the answer to the wrong pod does not name {name}" for name in wrong if name not in wrong_pod_answer]
+_SAID = {
+    "wrong-pod": ("habitat.sh/topology", "habitat.sh/config", "habitat.sh/bind"),
+    "wrong-deployment": ("spec.template.metadata.annotations[habitat.sh/topology]",),
+    "surprising": ("topology leader with 2 replicas", "habitat.sh/chanel is unknown"),
+}
 
 
-def complaint(cluster: Cluster, deployment: str) -> dict[str, str] | None:
-    """The ReplicaFailure condition of a Deployment in the demo's namespace, None while there is none."""
-    status = cluster.get("deployment", deployment, "-n", DEMO)["status"]
-    for condition in status.get("conditions", ()):
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return {"reason": condition["reason"], "message": condition["message"]}
-    return None
-
-
-def event(cluster: Cluster, kind: str, reason: str) -> str | None:
-    """The message of the newest event of this reason in the demo's namespace."""
-    selector = f"--field-selector=involvedObject.kind={kind},reason={reason}"
-    events = json.loads(cluster.kubectl("get", "events", "-n", DEMO, selector, "-o", "json"))["items"]
-    return events[-1]["message"] if events else None
+def unsaid(*answers: str) -> list[str]:
+    """What kubectl does not say of these scenes though it should, a sentence each. answers: in that order."""
+    return [
+        f"the answer to tests/demo/scenes/{scene}.yaml does not say {text}"
+        for (scene, texts), answer in zip(_SAID.items(), answers, strict=True)
+        for text in texts
+        if text not in answer
+    ]

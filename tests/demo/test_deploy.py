@@ -71,9 +71,10 @@ def test_an_installation_by_url_differs_from_what_is_shipped_in_its_clients() ->
         for webhook in document.get("webhooks", ()):
             webhook.pop("clientConfig")
     assert other == original
-    assert clients == [{"url": "https://127.0.0.1:8443/mutate"}] * 2
-    [label] = [d["metadata"]["labels"]["habitat.sh/ca-bundle"] for d in other if "webhooks" in d]
-    assert label == "managed"
+    paths = [client["url"].removeprefix("https://127.0.0.1:8443") for client in clients]
+    assert sorted(paths) == ["/mutate", "/mutate", "/validate"]
+    labels = [d["metadata"]["labels"]["habitat.sh/ca-bundle"] for d in other if "webhooks" in d]
+    assert labels == ["managed", "managed"]
 
 
 def test_a_registration_can_be_kept_to_some_namespaces() -> None:

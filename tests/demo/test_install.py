@@ -83,7 +83,8 @@ def test_every_object_is_there_as_it_stands_but_for_the_address_of_the_webhook(r
     ]
     found = {d["kind"]: list(differences(d, other)) for d, other in zip(install(), there, strict=True)}
     assert {kind: paths for kind, paths in found.items() if paths} == {
-        "MutatingWebhookConfiguration": [f".webhooks[{n}].clientConfig.service" for n in range(2)]
+        "MutatingWebhookConfiguration": [f".webhooks[{n}].clientConfig.service" for n in range(2)],
+        "ValidatingWebhookConfiguration": [".webhooks[0].clientConfig.service"],
     }
 
 

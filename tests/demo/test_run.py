@@ -54,7 +54,7 @@ def test_what_is_installed_is_deploy_install_yaml(page: str) -> None:
 def test_the_certificates_are_said_to_be_well(page: str) -> None:
     assert "No certificate was made by hand" in page
     shown = page[page.index("$ habitat-webhook certs status") : page.index("── Two rings form")]
-    assert len(re.findall(r"^caBundle +trusted ", shown, re.MULTILINE)) == 2
+    assert len(re.findall(r"^caBundle +trusted ", shown, re.MULTILINE)) == 3
     assert re.search(r"^certificate .* 127\.0\.0\.1.*signed by the current CA", shown, re.MULTILINE)
     assert "nothing is wrong" in shown
 
@@ -99,7 +99,10 @@ def test_the_mistakes_are_shown_as_their_author_sees_them(page: str) -> None:
     shown = page[page.index("── A mistake") : page.index("── The rings now")]
     assert 'The Pod "wrong" is invalid' in shown
     assert all(f"habitat.sh/{name}" in shown for name in ("topology", "config", "bind"))
-    assert 'admission webhook "inject.habitat.sh" denied the request' in shown
+    assert 'The Deployment "wrong" is invalid: spec.template.metadata.annotations[habitat.sh/topology]' in " ".join(
+        shown.split()
+    )
+    assert "Warning: topology leader with 2 replicas" in shown
 
 
 def test_an_exported_kubeconfig_is_left_alone(page: str) -> None:

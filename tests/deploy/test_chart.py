@@ -303,5 +303,19 @@ def test_with_certificates_of_your_own_nothing_makes_them_or_writes_ca_bundle() 
 
 
 def test_what_is_managed_carries_the_label_that_says_so() -> None:
-    labels = named(install(), "MutatingWebhookConfiguration", "habitat-webhook")["metadata"]["labels"]
-    assert labels["habitat.sh/ca-bundle"] == "managed"
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        labels = named(install(), kind, "habitat-webhook")["metadata"]["labels"]
+        assert labels["habitat.sh/ca-bundle"] == "managed"
+
+
+@pytest.mark.parametrize("name", [name for name in RENDERED if name != "minimal"])
+def test_workloads_never_wait_for_the_webhook_and_go_to_the_same_namespaces_as_pods(name: str) -> None:
+    [workloads] = named(documents(name), "ValidatingWebhookConfiguration", "habitat-webhook")["webhooks"]
+    pods = named(documents(name), "MutatingWebhookConfiguration", "habitat-webhook")["webhooks"][0]
+    assert (workloads["failurePolicy"], workloads["sideEffects"]) == ("Ignore", "None")
+    assert workloads["namespaceSelector"]["matchExpressions"][1] == pods["namespaceSelector"]["matchExpressions"][1]
+    assert not [resource for rule in workloads["rules"] for resource in rule["resources"] if "/" in resource]
+
+
+def test_workloads_are_not_asked_about_where_that_is_not_wanted() -> None:
+    assert "ValidatingWebhookConfiguration" not in {d["kind"] for d in rendered("minimal")}

@@ -15,9 +15,9 @@ from jsonpath import JSONPatch
 from tests.golden.cases import SHARED_RINGS, Case, found
 from tests.support.pod_security import violations
 from tests.support.server import WebhookServer, webhook_server
-from webhook.cli.workloads import Found, objects
 from webhook.inject import Settings, Situation, apply, inject, uninject
 from webhook.rings import shared_rings
+from webhook.workloads import Found, objects
 
 CASES = found()
 SETTINGS = Settings(shared_rings=shared_rings(SHARED_RINGS))

@@ -30,7 +30,7 @@ def _pod(name: str, *args: str, **more: Any) -> Manifest:
 def _serve() -> Manifest:
     probe = {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 1}
     made = _pod("serve", readinessProbe=probe, volumeMounts=[{"name": "tls", "mountPath": TLS, "readOnly": True}])
-    del made["spec"]["containers"][0]["args"]  # the image's own command
+    made["spec"]["containers"][0]["args"] = ["serve", "--namespaces=none"]  # no account, so no API server
     made["spec"]["securityContext"] = {"fsGroup": NOBODY}
     made["spec"]["volumes"] = [{"name": "tls", "secret": {"secretName": "tls", "defaultMode": 0o440}}]
     return made

@@ -183,7 +183,7 @@ def test_other_method_is_refused_with_405(server: WebhookServer, method: str) ->
     assert server.errors("method") == before + 1
 
 
-@pytest.mark.parametrize("path", ["/", "/mutate/", "/validate", "/metrics", "/livez", "/static/x"])
+@pytest.mark.parametrize("path", ["/", "/mutate/", "/validate/", "/metrics", "/livez", "/static/x"])
 def test_other_path_is_refused_with_404_that_names_the_right_one(server: WebhookServer, path: str) -> None:
     before = server.errors("not_found")
     status, answer = server.post(encoded(review()), path=path)

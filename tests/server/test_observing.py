@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.reviews import SERVICE, encoded, pod, review
 from tests.support.serve import SLOW_SECONDS
 from tests.support.server import WebhookServer, request_bytes, wait_for, webhook_server
+from webhook.advise.review import CODES
 from webhook.decide import Reason
-from webhook.server.metrics import ERROR_KINDS
+from webhook.server.metrics import ENDPOINTS, ERROR_KINDS
 
 
 def test_livez_and_readyz_say_ok(server: WebhookServer) -> None:
@@ -43,9 +44,9 @@ def test_reviews_are_counted_by_reason(server: WebhookServer) -> None:
 
 
 def test_every_answer_is_in_the_latency_histogram(server: WebhookServer) -> None:
-    before = server.metric("review_duration_seconds_count")
+    before = server.metric("review_duration_seconds_count", endpoint="mutate")
     server.post(encoded(review()))
-    assert server.metric("review_duration_seconds_count") == before + 1
+    assert server.metric("review_duration_seconds_count", endpoint="mutate") == before + 1
 
 
 def test_labels_are_bounded_and_every_series_is_there_from_the_start(server: WebhookServer) -> None:
@@ -60,11 +61,16 @@ def test_labels_are_bounded_and_every_series_is_there_from_the_start(server: Web
                 labels.setdefault(f"{family.name}{{{name}}}", set()).add(value)
     assert labels["habitat_webhook_reviews{reason}"] == {reason.code for reason in Reason}
     assert labels["habitat_webhook_errors{kind}"] == set(ERROR_KINDS)
+    assert labels["habitat_webhook_workload_warnings{code}"] == set(CODES)
+    assert labels["habitat_webhook_review_duration_seconds{endpoint}"] == set(ENDPOINTS)
     ours = {name for name in labels if name.startswith("habitat_webhook_")}
     assert ours == {
         "habitat_webhook_reviews{reason}",
         "habitat_webhook_errors{kind}",
         "habitat_webhook_review_duration_seconds{le}",
+        "habitat_webhook_review_duration_seconds{endpoint}",
+        "habitat_webhook_workload_reviews{result}",
+        "habitat_webhook_workload_warnings{code}",
         "habitat_webhook_certificate_loads{result}",
         "habitat_webhook_namespace_reads{result}",
         "habitat_webhook_build_info{version}",
@@ -124,7 +130,7 @@ def test_engine_that_raises_is_http_500_with_uid_in_log_and_answer(tmp_path: Pat
 def test_slow_review_is_measured(tmp_path: Path, size: int) -> None:
     with webhook_server(tmp_path, faulty=True) as server:
         server.post(encoded(review(pod(SERVICE | {"example.com/large": "x" * size}), uid="slow-1")))
-        assert server.metric("review_duration_seconds_sum") >= SLOW_SECONDS
+        assert server.metric("review_duration_seconds_sum", endpoint="mutate") >= SLOW_SECONDS
 
 
 def test_client_that_leaves_before_its_answer_does_no_harm(tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 
 from tests.support.manifests import Document, install, named
 
+MUTATING, VALIDATING = "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
+_PATHS = {MUTATING: "/mutate", VALIDATING: "/validate"}
 
-def shipped() -> dict[str, Any]:
-    """The MutatingWebhookConfiguration of deploy/install.yaml; a copy that may be changed."""
-    return named(install(), "MutatingWebhookConfiguration", "habitat-webhook")
+
+def shipped(kind: str = MUTATING) -> dict[str, Any]:
+    """A webhook configuration of deploy/install.yaml; a copy that may be changed."""
+    return named(install(), kind, "habitat-webhook")
 
 
 def by_url(url: str) -> list[Document]:
@@ -31,22 +34,25 @@ def registration(
     url: str,
     ca_pem: bytes | str,
     *,
+    kind: str = MUTATING,
     name: str | None = None,
     failure_policy: str | None = None,
     namespaces: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The shipped MutatingWebhookConfiguration, pointed at a URL.
+    """A shipped webhook configuration, pointed at a URL.
 
-    url: of the server, with or without /mutate; https, as the API server demands. ca_pem: PEM of the CA that verifies
+    url: of the server, with or without the path; https, as the API server demands. kind: MUTATING for pods, VALIDATING
+    for workloads. ca_pem: PEM of the CA that verifies
     its certificate. name: of the configuration, for a cluster where another one is registered. failure_policy: "Fail"
     or "Ignore", the shipped one by default. namespaces: the only ones in which it acts, so that two registrations in
     one cluster do not see each other's pods; all when empty. Raises ValueError for another scheme.
     """
     if not url.startswith("https://"):
         raise ValueError(f"{url!r} is not an https:// URL; the API server calls no other")
-    address = url if url.endswith("/mutate") else url.rstrip("/") + "/mutate"
+    path = _PATHS[kind]
+    address = url if url.endswith(path) else url.rstrip("/") + path
     pem = ca_pem.encode() if isinstance(ca_pem, str) else ca_pem
-    configuration = shipped()
+    configuration = shipped(kind)
     # The caller has said which CA it is: no controller is to put another one there.
     del configuration["metadata"]["labels"]["habitat.sh/ca-bundle"]
     if name:

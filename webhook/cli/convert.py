@@ -13,11 +13,11 @@ from webhook.cli.documents import Document, read_documents, write_documents
 from webhook.cli.group import Command
 from webhook.cli.report import Entry, Status
 from webhook.cli.transform import chosen_format, conclude, manifest_options, not_an_object
-from webhook.cli.workloads import Found, Path, objects
 from webhook.convert import GROUP, KIND, Conversion, Fate, foreign, lost_selectors, owner
 from webhook.convert import convert as convert_habitat
 from webhook.decide import DOCS_URL
 from webhook.options import BY_NAME
+from webhook.workloads import Found, Path, objects
 
 _EPILOG = """\b
 Examples:

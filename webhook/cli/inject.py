@@ -8,12 +8,12 @@ from webhook.cli.documents import STANDARD_INPUT
 from webhook.cli.group import Command
 from webhook.cli.report import Entry, Status
 from webhook.cli.transform import Change, Request, input_options, run
-from webhook.cli.workloads import Found
 from webhook.decide import decide
 from webhook.inject import Outcome, Reason, Settings, Situation, apply
 from webhook.inject import inject as inject_pod
 from webhook.rings import shared_rings
 from webhook.shape import problems_of
+from webhook.workloads import Found
 
 _EPILOG = f"""\b
 Examples:

@@ -11,7 +11,7 @@ import click
 from webhook.cli.documents import Document, Format, read_documents, usual_format, write_documents
 from webhook.cli.jsonstream import dump_json
 from webhook.cli.report import Entry, Status, render, say
-from webhook.cli.workloads import Found, Path, objects, pointer, replaced
+from webhook.workloads import Found, Path, objects, pointer, replaced
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -8,9 +8,9 @@ import jsonpatch
 from webhook.cli.group import Command
 from webhook.cli.report import Entry, Status
 from webhook.cli.transform import Change, Request, input_options, run
-from webhook.cli.workloads import Found, descend
 from webhook.inject import uninject as uninject_pod
 from webhook.options import INJECTED
+from webhook.workloads import Found, descend
 
 _EPILOG = """\b
 Examples:

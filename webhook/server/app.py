@@ -1,14 +1,15 @@
-"""The HTTP side: `/mutate` for the API server, and `/livez`, `/readyz`, `/metrics` on the port beside it.
+"""The HTTP side: `/mutate` and `/validate` for the API server, `/livez`, `/readyz`, `/metrics` on the port beside it.
 
-Flask dispatches everything except a POST to /mutate: that one is answered by a WSGI middleware in front of it, since
-Flask's dispatch costs more than the JSON, the engine's decision and the answer together (bench/).
+Flask dispatches everything except a POST to one of the first two: that is answered by a WSGI middleware in front of it,
+since Flask's dispatch costs more than the JSON, the engine's decision and the answer together (bench/).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -17,11 +18,12 @@ import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import HTTPException
 
+from webhook.advise.review import answer as advise
 from webhook.decide import Situation
 from webhook.log import Log, trace
 from webhook.namespaces import Namespace
-from webhook.review import Answer, Request, ReviewError, answer, read
-from webhook.server.metrics import ErrorKind, Metrics
+from webhook.review import Answer, Decision, Request, ReviewError, answer, read, read_workload
+from webhook.server.metrics import EndpointName, ErrorKind, Metrics
 from webhook.server.namespaces import NamespaceError, Unsettled
 from webhook.server.surroundings import Surroundings
 
@@ -32,6 +34,24 @@ Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
 WSGI: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 Engine: TypeAlias = Callable[[Request, Situation], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What the API server may ask at one path. engine: gets what `read` gives, and what surrounds it."""
+
+    name: EndpointName
+    read: Callable[[bytes], Request]
+    engine: Callable[[Any, Situation], Answer]
+
+
+def endpoints(pods: Engine = answer) -> dict[str, Endpoint]:
+    """By path. pods: what decides about them; another one only in tests."""
+    return {
+        "/mutate": Endpoint("mutate", read, pods),
+        "/validate": Endpoint("validate", read_workload, advise),
+    }
+
 
 _JSON = "application/json"
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -84,22 +104,25 @@ class Later:
 
 
 class Admission:
-    """WSGI middleware: POST /mutate is answered here, all else by the application behind.
-
-    engine: what turns a request into an answer; another one only in tests.
-    """
+    """WSGI middleware: a POST to an endpoint is answered here, all else by the application behind."""
 
     def __init__(
-        self, behind: WSGI, surroundings: Surroundings, metrics: Metrics, log: Log, *, engine: Engine = answer
+        self,
+        behind: WSGI,
+        surroundings: Surroundings,
+        metrics: Metrics,
+        log: Log,
+        asked: Mapping[str, Endpoint],
     ) -> None:
         self.behind = behind
         self.surroundings = surroundings
         self.metrics = metrics
         self.log = log
-        self.engine = engine
+        self.endpoints = asked
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != "/mutate" or environ["REQUEST_METHOD"] != "POST":
+        endpoint = self.endpoints.get(environ["PATH_INFO"])
+        if endpoint is None or environ["REQUEST_METHOD"] != "POST":
             return self.behind(environ, start_response)
 
         def respond(status: int, body: bytes) -> tuple[bytes]:
@@ -107,32 +130,32 @@ class Admission:
             return (body,)
 
         began = time.perf_counter()
-        request = self._read(environ)
+        request = self._read(endpoint, environ)
         if not isinstance(request, Request):
             return respond(*request)
         try:
-            return respond(*self._answer(request, began))
+            return respond(*self._answer(endpoint, request, began))
         except Unsettled as missing:
             asked = missing.answer
-            return Later(asked, lambda: respond(*self._answer(request, began, asked)))
+            return Later(asked, lambda: respond(*self._answer(endpoint, request, began, asked)))
 
-    def _read(self, environ: Environ) -> Request | tuple[int, bytes]:
+    def _read(self, endpoint: Endpoint, environ: Environ) -> Request | tuple[int, bytes]:
         refusal = _refusal(environ)
         if refusal:
             return self._error(*refusal)
         length = int(environ["CONTENT_LENGTH"])
         try:
-            return read(environ["wsgi.input"].read(length))
+            return endpoint.read(environ["wsgi.input"].read(length))
         except ReviewError as error:
             return self._error(400, str(error))
 
     def _answer(
-        self, request: Request, began: float, asked: Future[Namespace | None] | None = None
+        self, endpoint: Endpoint, request: Request, began: float, asked: Future[Namespace | None] | None = None
     ) -> tuple[int, bytes]:
         """Status and body. Raises Unsettled unless `asked` is what it has raised before."""
         about: dict[str, Any] = {"uid": request.uid, "namespace": request.namespace, "owner": request.owner}
         try:
-            result = self.engine(request, self.surroundings.of(request, asked))
+            result = endpoint.engine(request, self.surroundings.of(request, asked))
         except Unsettled:
             raise
         except NamespaceError as error:
@@ -141,7 +164,7 @@ class Admission:
             message = f"habitat-webhook could not handle the review {request.uid}; its log has the error under that uid"
             return self._error(500, message, **about, exception=trace(error))
         seconds = time.perf_counter() - began
-        self._record(result, seconds)
+        self._record(endpoint, result.decision, seconds)
         return result.status, result.body
 
     def _error(self, status: int, message: str, *, kind: ErrorKind | None = None, **fields: Any) -> tuple[int, bytes]:
@@ -149,13 +172,17 @@ class Admission:
         self.log("error" if status >= 500 else "warning", message, status=status, **fields)
         return status, error_body(status, message)
 
-    def _record(self, result: Answer, seconds: float) -> None:
-        decision = result.decision
-        self.metrics.reviews[decision.reason].inc()
-        self.metrics.duration.observe(seconds)
+    def _record(self, endpoint: Endpoint, decision: Decision, seconds: float) -> None:
+        self.metrics.duration[endpoint.name].observe(seconds)
+        about: dict[str, Any] = {}
+        if endpoint.name == "validate":
+            about = {"cautions": decision.cautions}
+            self.metrics.workload(decision)
+        else:
+            self.metrics.reviews[decision.reason].inc()
         self.log(
             "info",
-            "review",
+            "review" if endpoint.name == "mutate" else "workload review",
             uid=decision.uid,
             namespace=decision.namespace,
             owner=decision.owner,
@@ -168,6 +195,7 @@ class Admission:
             problems=decision.problems,
             dry_run=decision.dry_run,
             duration_ms=round(seconds * 1000, 3),
+            **about,
         )
 
 
@@ -203,8 +231,10 @@ def _answer_errors(app: flask.Flask, metrics: Metrics) -> None:
 def admission_app(surroundings: Surroundings, metrics: Metrics, log: Log, *, engine: Engine = answer) -> flask.Flask:
     """The application of the TLS port."""
     app = flask.Flask("webhook", static_folder=None)
-    admission = Admission(app.wsgi_app, surroundings, metrics, log, engine=engine)
-    app.add_url_rule("/mutate", "mutate", methods=["POST"], provide_automatic_options=False)
+    asked = endpoints(engine)
+    admission = Admission(app.wsgi_app, surroundings, metrics, log, asked)
+    for path, endpoint in asked.items():
+        app.add_url_rule(path, endpoint.name, methods=["POST"], provide_automatic_options=False)
     app.wsgi_app = admission  # type: ignore[method-assign]  # the way Flask documents for middlewares
     _answer_errors(app, metrics)
     return app

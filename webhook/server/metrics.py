@@ -18,7 +18,9 @@ from prometheus_client import (
 )
 
 from webhook import __version__
+from webhook.advise.review import CODES
 from webhook.decide import Reason
+from webhook.review import Decision
 from webhook.server.namespaces import RESULTS, Namespaces, Result
 
 ErrorKind = Literal[
@@ -37,6 +39,10 @@ ErrorKind = Literal[
 ]
 ERROR_KINDS: tuple[ErrorKind, ...] = ErrorKind.__args__  # type: ignore[attr-defined]  # typing keeps it there
 
+EndpointName = Literal["mutate", "validate"]
+ENDPOINTS: tuple[EndpointName, ...] = EndpointName.__args__  # type: ignore[attr-defined]  # typing keeps it there
+
+_RESULTS = ("denied", "warned", "silent")
 _PREFIX = "habitat_webhook_"
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 """A review takes a few hundred microseconds; the API server gives up after seconds."""
@@ -56,12 +62,22 @@ class Metrics:
             _PREFIX + "errors", "Requests and connections that went wrong, by kind.", ["kind"], registry=self.registry
         )
         self.errors: dict[ErrorKind, Counter] = {kind: errors.labels(kind) for kind in ERROR_KINDS}
-        self.duration = Histogram(
+        durations = Histogram(
             _PREFIX + "review_duration_seconds",
-            "From the complete request to its answer.",
+            "From the complete request to its answer, by what was asked: mutate for pods, validate for workloads.",
+            ["endpoint"],
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.duration: dict[EndpointName, Histogram] = {name: durations.labels(name) for name in ENDPOINTS}
+        workloads = Counter(
+            _PREFIX + "workload_reviews", "Workloads looked at, by result.", ["result"], registry=self.registry
+        )
+        self._workloads = {result: workloads.labels(result) for result in _RESULTS}
+        cautions = Counter(
+            _PREFIX + "workload_warnings", "Warnings about workloads, by code.", ["code"], registry=self.registry
+        )
+        self._cautions = {code: cautions.labels(code) for code in CODES}
         reloads = Counter(
             _PREFIX + "certificate_loads", "Certificate pairs read, by result.", ["result"], registry=self.registry
         )
@@ -101,6 +117,13 @@ class Metrics:
         build.labels(__version__).set(1)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+
+    def workload(self, decision: Decision) -> None:
+        """Count the review of a workload."""
+        result = "denied" if decision.decision == "deny" else "warned" if decision.warnings else "silent"
+        self._workloads[result].inc()
+        for code in decision.cautions:
+            self._cautions[code].inc()
 
     def watch(
         self, *, expiry: Callable[[], float], in_flight: Callable[[], float], connections: Callable[[], float]

@@ -47,6 +47,7 @@ class Surroundings:
             namespace=request.namespace,
             operation=request.operation,
             subresource=request.subresource,
+            claim_templates=request.claim_templates,
             namespace_labels=namespace.labels if namespace else None,
             settings=self.settings,
             rules=Rules(defaults=namespace.layers if namespace else ()),

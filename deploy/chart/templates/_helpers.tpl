@@ -137,3 +137,29 @@ spec:
       {{- include "habitat-webhook.selector" . | nindent 6 }}
 {{- end }}
 {{- end }}
+
+{{/* Annotations and labels of a webhook configuration. */}}
+{{- define "habitat-webhook.configurationMetadata" -}}
+{{- if or .Values.admission.annotations (eq .Values.certificates.mode "certManager") }}
+annotations:
+  {{- with .Values.admission.annotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- if eq .Values.certificates.mode "certManager" }}
+  # cert-manager's cainjector writes caBundle of all entries.
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/habitat-webhook-tls
+  {{- end }}
+{{- end }}
+labels:
+  {{- $labels := fromYaml (include "habitat-webhook.labels" (dict "root" . "component" "admission")) }}
+  {{- toYaml (merge $labels .Values.admission.labels) | nindent 2 }}
+  {{- if eq .Values.certificates.mode "managed" }}
+  # The controller keeps caBundle of all entries: it writes the CA there, and puts it back.
+  habitat.sh/ca-bundle: managed
+  {{- end }}
+{{- end }}
+
+{{/* The namespaces that the webhook is never asked about, as a list. */}}
+{{- define "habitat-webhook.excluded" -}}
+{{- toYaml (uniq (concat (list "kube-system" "kube-node-lease" .Release.Namespace) .Values.admission.excludedNamespaces)) -}}
+{{- end }}
