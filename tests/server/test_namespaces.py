@@ -20,7 +20,8 @@ from webhook.log import Log
 from webhook.namespaces import Namespace
 from webhook.review import read
 from webhook.server import namespaces as module
-from webhook.server.namespaces import FAILED_SECONDS, KEPT_SECONDS, NamespaceError, Namespaces, Unsettled
+from webhook.server.asking import NamespaceError, Unsettled
+from webhook.server.namespaces import FAILED_SECONDS, KEPT_SECONDS, Namespaces
 from webhook.server.surroundings import Surroundings
 
 ENABLED = {INJECTION_LABEL: "enabled"}

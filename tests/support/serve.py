@@ -15,7 +15,8 @@ from webhook.decide import Settings, Situation
 from webhook.namespaces import Namespace
 from webhook.review import Answer, Request, answer
 from webhook.server import run
-from webhook.server.namespaces import Namespaces, Unsettled
+from webhook.server.asking import Unsettled
+from webhook.server.namespaces import Namespaces
 from webhook.server.surroundings import Surroundings
 
 SLOW_SECONDS = 0.5

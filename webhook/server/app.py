@@ -23,8 +23,8 @@ from webhook.decide import Situation
 from webhook.log import Log, trace
 from webhook.namespaces import Namespace
 from webhook.review import Answer, Decision, Request, ReviewError, answer, read, read_workload
+from webhook.server.asking import NamespaceError, Unsettled
 from webhook.server.metrics import EndpointName, ErrorKind, Metrics
-from webhook.server.namespaces import NamespaceError, Unsettled
 from webhook.server.surroundings import Surroundings
 
 MAX_BODY = 7 * 1024 * 1024

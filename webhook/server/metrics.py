@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,7 +21,10 @@ from webhook import __version__
 from webhook.advise.review import CODES
 from webhook.decide import Reason
 from webhook.review import Decision
-from webhook.server.namespaces import RESULTS, Namespaces, Result
+from webhook.server.asking import RESULTS, Result
+
+if TYPE_CHECKING:
+    from webhook.server.namespaces import Namespaces
 
 ErrorKind = Literal[
     "internal",  # our own mistake: HTTP 500

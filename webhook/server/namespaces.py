@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from webhook.kube.client import Client
 from webhook.kube.errors import ApiError
 from webhook.kube.informer import Informer
 from webhook.log import Log
 from webhook.namespaces import Namespace
+from webhook.server.asking import NamespaceError, Result, Unsettled
 
 PATH = "/api/v1/namespaces"
 
@@ -38,23 +38,6 @@ STALE_SECONDS = 150.0
 """Without a sign of life from the API server, which sends one a minute, the picture counts as old."""
 
 _READERS = 4
-
-Result: TypeAlias = Literal["found", "absent", "failed"]
-RESULTS: tuple[Result, ...] = Result.__args__  # type: ignore[attr-defined]  # typing keeps it there
-
-
-class NamespaceError(Exception):
-    """The API server did not say what a namespace is; the text is for whoever waits for the review."""
-
-
-class Unsettled(Exception):  # noqa: N818 - no error: the answer is on its way
-    """A namespace has to be asked for first. answer: what comes: the namespace, None when there is none, or
-    NamespaceError.
-    """
-
-    def __init__(self, answer: Future[Namespace | None]) -> None:
-        super().__init__()
-        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)

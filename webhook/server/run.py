@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from webhook import __version__
-from webhook.kube.client import Client
 from webhook.log import JsonHandler, Log
 from webhook.review import answer
 from webhook.server.app import WSGI, Engine, Readiness, admission_app, health_app
 from webhook.server.metrics import Metrics
-from webhook.server.namespaces import Namespaces
 from webhook.server.settings import API_SERVER_IDLE_SECONDS, ServeSettings
 from webhook.server.surroundings import Surroundings
 from webhook.server.tls import Certificate
 from webhook.server.worker import ReviewWorker
+
+if TYPE_CHECKING:
+    from webhook.server.namespaces import Namespaces
 
 _HUNG_SECONDS = 30
 """A worker that gives no sign for so long is replaced by the arbiter."""
@@ -118,6 +119,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         """Raises ConfigError."""
         if self.settings.namespaces == "none":
             return None
+        # 20 MiB that a server without a way to an API server does not need
+        from webhook.kube.client import Client
+        from webhook.server.namespaces import Namespaces
+
         kubeconfig = self.settings.kubeconfig if str(self.settings.kubeconfig) != "." else None
         client = Client.connect(kubeconfig, user_agent=f"habitat-webhook-serve/{__version__}")
         namespaces = Namespaces(client, self.log, read=lambda result: self.metrics.namespace_reads[result].inc())

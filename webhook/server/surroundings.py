@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from webhook.decide import INJECTION_LABEL, Reason, Rules, Settings, Situation, decide
 from webhook.namespaces import Namespace
 from webhook.review import Request
-from webhook.server.namespaces import Namespaces
+
+if TYPE_CHECKING:
+    from webhook.server.namespaces import Namespaces
 
 _DOUBTFUL = (Reason.NAMESPACE_NOT_ENABLED, Reason.NAMESPACE_DISABLED)
 """By these labels the API server would not have asked about a pod: so they have changed, a moment ago."""
