@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from click.testing import CliRunner, Result
 
 from webhook.cli.main import cli
-from webhook.cli.yamlnodes import read_stream, value_of
+from webhook.yamlnodes import read_stream, value_of
 
 if TYPE_CHECKING:
     from pathlib import Path

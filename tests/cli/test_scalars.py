@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webhook.cli.scalars import key_text, literal_lines, render_scalar, resolve_plain
-from webhook.cli.yamlnodes import read_stream, value_of
 from webhook.cli.yamlwrite import block_lines
+from webhook.scalars import key_text, literal_lines, render_scalar, resolve_plain
+from webhook.yamlnodes import read_stream, value_of
 
 ANSWERS = json.loads((Path(__file__).parent / "data" / "scalars.json").read_text())
 """What sigs.k8s.io/yaml answers; scalars.go beside it writes the file."""

@@ -11,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.cli.test_scalars import JSON_VALUES, TEXTS
-from webhook.cli.errors import Unreadable
 from webhook.cli.yamledit import rewrite, same
-from webhook.cli.yamlnodes import read_stream, value_of
 from webhook.cli.yamlwrite import block_lines
+from webhook.unreadable import Unreadable
+from webhook.yamlnodes import read_stream, value_of
 
 
 def edit(text: str, /, **changes: Any) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from webhook.cli.errors import Unreadable
-from webhook.cli.yamlnodes import MAX_DEPTH, read_stream, value_of
+from webhook.unreadable import Unreadable
+from webhook.yamlnodes import MAX_DEPTH, read_stream, value_of
 
 
 def read(text: str) -> list[Any]:
@@ -18,7 +18,7 @@ def read(text: str) -> list[Any]:
 def refusal(text: str) -> str:
     with pytest.raises(Unreadable) as caught:
         read(text)
-    return caught.value.message
+    return str(caught.value)
 
 
 STREAMS = {

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from webhook.cli.errors import Unreadable
 from webhook.cli.jsonstream import dump_json, is_json_object, may_be_json, read_json
 from webhook.cli.yamledit import rewrite, same
-from webhook.cli.yamlnodes import Part, read_stream, value_of
 from webhook.cli.yamlwrite import block_lines
+from webhook.unreadable import Unreadable
+from webhook.yamlnodes import Part, read_stream, value_of
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STANDARD_INPUT = "standard input"

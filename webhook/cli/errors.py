@@ -1,4 +1,4 @@
-"""What ends a command with status 2: input that cannot be read, or used."""
+"""What ends a command with status 2: something that it cannot do as it was asked."""
 
 from __future__ import annotations
 
@@ -9,19 +9,3 @@ class Failure(click.ClickException):
     """A command that cannot do what it was asked; its message says what to do."""
 
     exit_code = 2
-
-
-class Unreadable(Failure):
-    """Input that is not what it should be, and where: `file:line:column: what; advice`.
-
-    line and column count from 0 here and from 1 in the message; line None: the place is not known.
-    """
-
-    def __init__(
-        self, source: str, what: str, *, line: int | None = None, column: int | None = None, advice: str = ""
-    ) -> None:
-        self.source, self.what, self.line, self.column, self.advice = source, what, line, column, advice
-        place = source
-        if line is not None:
-            place += f":{line + 1}:{(column or 0) + 1}"
-        super().__init__(f"{place}: {what}" + (f"; {advice}" if advice else ""))

@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from webhook.cli.errors import Failure
+from webhook.unreadable import Unreadable
+
 PROGRAM = "habitat-webhook"
 
 
@@ -41,6 +44,13 @@ class LazyGroup(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}:{attribute} is not a command")
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; input that cannot be read ends it with status 2 and says where."""
+        try:
+            return super().invoke(ctx)
+        except Unreadable as error:
+            raise Failure(str(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx

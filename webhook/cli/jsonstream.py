@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any
 
-from webhook.cli.errors import Unreadable
-from webhook.cli.yamlnodes import MAX_DEPTH
+from webhook.unreadable import Unreadable
+from webhook.yamlnodes import MAX_DEPTH
 
 _INDENT = 4  # kubectl's own
 

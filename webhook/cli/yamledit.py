@@ -11,9 +11,9 @@ import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
-from webhook.cli.errors import Unreadable
-from webhook.cli.yamlnodes import Node, Part, key_of, read_stream, value_of
 from webhook.cli.yamlwrite import block_lines, entry_lines, item_lines
+from webhook.unreadable import Unreadable
+from webhook.yamlnodes import Node, Part, key_of, read_stream, value_of
 
 
 def rewrite(part: Part, old: Any, new: Any) -> str:

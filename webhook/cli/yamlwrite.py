@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from webhook.cli.scalars import literal_lines, render_scalar
+from webhook.scalars import literal_lines, render_scalar
 
 INDENT = 2
 _SIMPLE_KEY_LIMIT = 128

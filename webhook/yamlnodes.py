@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import yaml
 
-from webhook.cli.errors import Unreadable
-from webhook.cli.scalars import Scalar, key_text, resolve_plain
+from webhook.scalars import Scalar, key_text, resolve_plain
+from webhook.unreadable import Unreadable
 
 MAX_DEPTH = 200
 """Levels of nesting; the deepest schemas of CustomResourceDefinitions have about 60."""
@@ -73,8 +73,11 @@ class Part:
     closed: bool = False
 
 
-def read_stream(text: str, source: str) -> list[Part]:
-    """The documents of a YAML text; their texts joined are the text again. Raises Unreadable with line and column."""
+def read_stream(text: str, source: str, *, most_nodes: int | None = None) -> list[Part]:
+    """The documents of a YAML text; their texts joined are the text again. Raises Unreadable with line and column.
+
+    most_nodes: how many nodes a document may have, for a reader that must not run out of memory; None for any number.
+    """
     _refuse_unprintable(text, source)
     parts: list[Part] = []
     events = _events(text, source)
@@ -83,7 +86,7 @@ def read_stream(text: str, source: str) -> list[Part]:
             mark = event.start_mark
             part = Part("", None, mark.index if parts else 0, mark.line, explicit=event.explicit)
             part.directives = text.startswith("%", mark.index)
-            part.root = _Composer(events, source).document()
+            part.root = _Composer(events, source, most_nodes).document()
             parts.append(part)
         elif _is(event, yaml.DocumentEndEvent):
             parts[-1].closed = event.explicit
@@ -131,9 +134,10 @@ def _advice(text: str, line: int) -> str:
 class _Composer:
     """Builds the tree of one document from its events."""
 
-    def __init__(self, events: Iterator[Any], source: str) -> None:
+    def __init__(self, events: Iterator[Any], source: str, most_nodes: int | None) -> None:
         self._events = events
         self._source = source
+        self._left = most_nodes
         self._anchors: dict[str, Node] = {}
         self._open: set[str] = set()
 
@@ -148,6 +152,10 @@ class _Composer:
         node = Node("scalar", mark.index, event.end_mark.index, mark.line, mark.column)
         if depth > MAX_DEPTH:
             raise self._error(node, f"nested more than {MAX_DEPTH} levels deep", "no Kubernetes object is that deep")
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                raise self._error(node, "the document has too many values", "make it smaller")
         if _is(event, yaml.AliasEvent):
             return self._alias(event.anchor, node)
         node.opaque = event.anchor is not None or event.tag is not None
