@@ -15,20 +15,22 @@
 | no habitat.sh/service, /package, inject: "true", and no policy that opts it in | NotAnnotated |
 | the container's own command starts a Supervisor | HandWrittenSupervisor |
 | values that cannot work | Invalid |
+| values that a policy does not allow | PolicyDenied |
 | everything is there | AlreadyCurrent |
 | otherwise | Injected |
 
-The last four are found by `inject/`, which has to read the containers for them.
+The last five are found by `inject/`, which has to read the containers for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Self
 
 from webhook import __version__
+from webhook.demands import Demand
 from webhook.options import PREFIX
 
 INJECTION_LABEL = "habitat.sh/injection"
@@ -91,6 +93,11 @@ class Reason(Enum):
         'Remove `command`, or say habitat.sh/entrypoint: "custom" when it passes its args on.',
     )
     POLICY_NEVER = ("PolicyNever", "A policy says that this pod is never injected.", "Ask who keeps the policy.")
+    POLICY_DENIED = (
+        "PolicyDenied",
+        "A rule of the policy does not allow these settings.",
+        "Mend what the message lists; it names the rule.",
+    )
     INVALID = ("Invalid", "The pod's settings cannot work.", "Mend what the message lists.")
 
     def __new__(cls, code: str, sentence: str, advice: str) -> Self:
@@ -131,13 +138,23 @@ class Rules:
     """What policy and namespace say of one pod: the seam through which `policy/` reaches the engine.
 
     forced: above the pod's own annotations. defaults: below them, strongest first (namespace, then policy).
-    opt_in: injects a pod that is not annotated. never: does not inject it.
+    opt_in: injects a pod that is not annotated. never: does not inject it. demands: what the settings have to meet.
+    matched: the names of the rules that were applied. generation: of the policy they are of, "" without one.
+    notes: what the user is to know of the rules themselves, as warnings.
     """
 
     forced: tuple[Layer, ...] = ()
     defaults: tuple[Layer, ...] = ()
     opt_in: bool = False
     never: bool = False
+    demands: tuple[Demand, ...] = ()
+    matched: tuple[str, ...] = ()
+    generation: str = ""
+    notes: tuple[str, ...] = ()
+
+    def with_defaults(self, layer: Layer) -> Rules:
+        """The same with one more layer of defaults, stronger than the others: a namespace's above a policy's."""
+        return replace(self, defaults=(layer, *self.defaults))
 
 
 @dataclass(frozen=True, slots=True)

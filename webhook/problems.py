@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SHOWN = 60
 WARNING_LIMIT = 120
@@ -35,11 +35,13 @@ class Problem:
     where: the annotation ("habitat.sh/group") or the field ("spec.containers[redis].args").
     what: what is wrong, the value shortened.
     allowed: what is allowed, or what to do next.
+    rule: the rule of the policy that does not allow it, "" for a mistake.
     """
 
     where: str
     what: str
     allowed: str
+    rule: str = ""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}; {self.allowed}"
@@ -50,15 +52,21 @@ class Problem:
         return f"metadata.annotations[{self.where}]" if self.where.startswith("habitat.sh/") else self.where
 
 
+Unmet = tuple[str, str]
+"""A policy's rule that a pod does not meet, and its action: ("policy rule production", "enforce")."""
+
+
 @dataclass(slots=True)
 class Findings:
-    """Everything to tell the user, collected while reading."""
+    """Everything to tell the user, collected while reading; `audit` is for the audit log alone, `unmet` for metrics."""
 
     problems: list[Problem]
     warnings: list[str]
+    audit: list[str] = field(default_factory=list)
+    unmet: list[Unmet] = field(default_factory=list)
 
-    def problem(self, where: str, what: str, allowed: str) -> None:
-        self.problems.append(Problem(one_line(where), what, allowed))
+    def problem(self, where: str, what: str, allowed: str, *, rule: str = "") -> None:
+        self.problems.append(Problem(one_line(where), what, allowed, rule))
 
     def warn(self, text: str) -> None:
         self.warnings.append(caution(text))

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import orjson
 
-from webhook.decide import Reason, Situation, mapping
+from webhook.decide import Reason, Rules, Situation, mapping
 from webhook.inject import Outcome, inject
-from webhook.problems import caution, shown
+from webhook.problems import Unmet, caution, shown
 from webhook.workloads import Found
 
 API_VERSION = "admission.k8s.io/v1"
@@ -25,6 +25,8 @@ KIND = "AdmissionReview"
 WARNINGS_SENT = 6
 """kubectl prints each on a line of its own; more would hide the first."""
 
+_AUDIT_LIMIT = 1000
+_RULES_LOGGED = 20
 _UNPROCESSABLE = 422
 _NO_POD = caution("habitat-webhook was asked about something that is not a Pod; its rules should name pods alone")
 
@@ -70,7 +72,8 @@ class Decision:
 
     decision: allow and deny of a workload, the others of a pod. reason: a code of `Reason`. cautions: codes of what a
     workload's author was warned about. ops: operations of the patch. problems: where the mistakes are, by annotation or
-    field.
+    field. policy: the generation that decided, "" without one. rules: those that were applied. unmet: those the pod
+    does not meet.
     """
 
     uid: str
@@ -85,6 +88,9 @@ class Decision:
     problems: tuple[str, ...]
     dry_run: bool
     cautions: tuple[str, ...] = ()
+    policy: str = ""
+    rules: tuple[str, ...] = ()
+    unmet: tuple[Unmet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,8 @@ def answer(request: Request, situation: Situation) -> Answer:
     audit = {"reason": outcome.reason.code}
     if outcome.container:
         audit["container"] = outcome.container
+    if situation.rules.generation:
+        audit |= _of_policy(situation.rules, outcome)
     response: dict[str, Any] = {"uid": request.uid, "allowed": not outcome.problems}
     if outcome.problems:
         causes = [(p.field, outcome.explained(p)) for p in outcome.problems]
@@ -210,7 +218,13 @@ def answer(request: Request, situation: Situation) -> Answer:
     if warnings:
         response["warnings"] = warnings
     response["auditAnnotations"] = audit
-    return Answer(200, envelope(response), _decision(request, outcome, warnings))
+    return Answer(200, envelope(response), _decision(request, outcome, warnings, situation.rules))
+
+
+def _of_policy(rules: Rules, outcome: Outcome) -> dict[str, str]:
+    """What the audit log keeps of the policy: its generation, the rules that were applied, what they want recorded."""
+    said = {"policy-rules": ",".join(rules.matched), "policy-audit": "\n".join(outcome.audit)}
+    return {"policy": rules.generation} | {key: text[:_AUDIT_LIMIT] for key, text in said.items() if text}
 
 
 def envelope(response: Mapping[str, Any]) -> bytes:
@@ -244,7 +258,7 @@ def handful(warnings: tuple[str, ...]) -> tuple[str, ...]:
     return (*first, f"and {len(warnings) - len(first)} more warnings; habitat-webhook inject -f FILE lists them all")
 
 
-def _decision(request: Request, outcome: Outcome, warnings: tuple[str, ...]) -> Decision:
+def _decision(request: Request, outcome: Outcome, warnings: tuple[str, ...], rules: Rules) -> Decision:
     return Decision(
         uid=request.uid,
         namespace=request.namespace,
@@ -257,4 +271,7 @@ def _decision(request: Request, outcome: Outcome, warnings: tuple[str, ...]) -> 
         warnings=warnings,
         problems=tuple(p.where for p in outcome.problems),
         dry_run=request.dry_run,
+        policy=rules.generation,
+        rules=rules.matched[:_RULES_LOGGED],
+        unmet=outcome.unmet,
     )

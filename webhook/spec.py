@@ -17,10 +17,11 @@ from typing import Any
 import orjson
 
 from webhook.commandline import PEERS_FILE, CommandLine, Container
-from webhook.consistency import check
+from webhook.consistency import check, config_variable
 from webhook.decide import ARGS, BUILT_IN, ENV, POD, Situation
+from webhook.demands import ELSEWHERE, Action, Complaint, Demand
 from webhook.kinds import SERVICE
-from webhook.options import BY_NAME, FLAGGED, PREFIX, WRITTEN, Option, Options
+from webhook.options import BY_NAME, FLAGGED, PREFIX, SECRETS, WRITTEN, Option, Options
 from webhook.problems import Findings, shown
 from webhook.rings import Ring
 
@@ -36,6 +37,15 @@ _SWALLOWED: Mapping[str, Callable[[str], bool]] = {
     "--peer": lambda value: "/" in value,
 }
 """What cannot be a value of a flag that takes several, so that it is a package that the flag swallowed (§1.3)."""
+
+_ELSEWHERE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("ring-key", ("HAB_RING_KEY", "HAB_RING", "--ring-key", "--ring")),
+    ("event-stream-token-secret", ("--event-stream-token",)),
+    *((option.name, (env.name,)) for option, env in SECRETS),
+)
+"""Variables and flags of the user's own in the place of a Secret that an option names."""
+
+_BUILDER = ("HAB_BLDR_URL", "HAB_DEPOT_URL")
 
 _NEEDED = frozenset({"group", "org", "topology"})
 _KEY_ENDS = {"--bind": ":", "--event-meta": "=", "--peer": "\0"}
@@ -90,13 +100,13 @@ class _Resolution:
         self.values: dict[str, Any] = {}
         self.sources: dict[str, str] = {}
         self.http_host = ""
-        self.forced: frozenset[str] = frozenset()
+        self.own: dict[str, str] = {}
 
     def run(self, annotations: Mapping[str, Any]) -> SupervisorSpec | None:
         rules = self.situation.rules
-        self.forced = frozenset(layer.source for layer in rules.forced)
         for layer in rules.forced:
             self._layer(layer.source, layer.values.items())
+        forced = {_named(field): (self.sources[field], value) for field, value in self.values.items()}
         own = [(k[len(PREFIX) :], v) for k, v in annotations.items() if k.startswith(PREFIX) and k not in WRITTEN]
         self._layer(POD, own)
         for layer in rules.defaults:
@@ -108,6 +118,8 @@ class _Resolution:
         self._ring()
         options = Options.of(self.values)
         check(options, service, self.sources, self.container, self.findings)
+        if forced or rules.demands:
+            self._policy(forced, self._effective(service))
         if self.findings.problems or service is None:
             return None
         return SupervisorSpec(options, self.sources, service, self.http_host, self.container.command)
@@ -186,13 +198,6 @@ class _Resolution:
         self._overlay(option, value)
 
     def _overlay(self, option: Option, value: Any, source: str = ARGS) -> None:
-        sayer = self.sources.get(option.field)
-        if sayer in self.forced and self.values[option.field] != value:
-            what = f"{option.name} is otherwise here, but {sayer} forces {shown(self.values[option.field])}"
-            self.findings.problem(
-                f"{self.container.field}.{source}", what, "remove it: nothing of the pod's overrules that"
-            )
-            return
         self.values[option.field] = value
         self.sources[option.field] = source
 
@@ -318,6 +323,76 @@ class _Resolution:
             + (f", or a shared one: {', '.join(known)}" if shared else "")
             + f"; to share it, ask the platform team to list {said} in the webhook's --shared-rings",
         )
+
+    def _effective(self, service: str | None) -> dict[str, Any]:
+        """What somebody has said of each option, by its name, the container's own variables heard too.
+
+        Those have no place in `values`: they are the user's, stay as they are, and nothing is made of them.
+        """
+        said = {_named(field): value for field, value in self.values.items()}
+        env, flags = self.container.env, self.container.command.flags
+        if service is not None:
+            said["service"] = service
+            if config_variable(service) in env:
+                said["config"], self.own["config"] = ELSEWHERE, ENV
+        if env.get("HAB_LICENSE", "") != "":
+            said["license"], self.own["license"] = _literal(env["HAB_LICENSE"]), ENV
+        builder = next((name for name in _BUILDER if name in env), None)
+        if builder and "builder-url" not in said:
+            said["builder-url"], self.own["builder-url"] = _literal(env[builder]), ENV
+        for name, theirs in _ELSEWHERE:
+            own = next((own for own in theirs if own in env or own in flags), None)
+            if own:
+                said[name], self.own[name] = ELSEWHERE, ARGS if own in flags else ENV
+        return said
+
+    def _policy(self, forced: Mapping[str, tuple[str, Any]], said: Mapping[str, Any]) -> None:
+        """Nothing of the pod's may overrule what is forced, and every demand has to be met."""
+        here = self.situation.namespace
+        for name, (rule, value) in forced.items():
+            now = said.get(name)
+            if now == value or (name == "ring" and Ring.of(value, here).label_in(here) == now):
+                continue
+            what = f"{name} is otherwise here, but {rule} forces {_listed(value)}"
+            self.findings.problem(self._where(name), what, "remove it: nothing of the pod's overrules that", rule=rule)
+            self.findings.unmet.append((rule, Action.ENFORCE.value))
+        for demand in self.situation.rules.demands:
+            for complaint in demand.unmet(said):
+                self._complain(demand, complaint)
+
+    def _complain(self, demand: Demand, complaint: Complaint) -> None:
+        self.findings.unmet.append((demand.source, demand.action.value))
+        where = self._where(complaint.option) if complaint.option else "spec"
+        if demand.action is Action.ENFORCE:
+            what = " ".join(filter(None, (f"{demand.source}:", complaint.value, complaint.what)))
+            advice = "; ".join(filter(None, (complaint.allowed, demand.message))) or "ask who keeps the policy"
+            self.findings.problem(where, what, advice, rule=demand.source)
+            return
+        said = "its value " if complaint.value else ""
+        what = f"{demand.source}: {said}{complaint.what}"
+        text = "; ".join(filter(None, (f"{where}: {what}", complaint.allowed, demand.message)))
+        if demand.action is Action.WARN:
+            self.findings.warn(text)
+        else:
+            self.findings.audit.append(text)
+
+    def _where(self, name: str) -> str:
+        """Where the pod says an option: its annotation, or the container's args or env."""
+        source = self.own.get(name) or self.sources.get(BY_NAME[name].field)
+        return f"{self.container.field}.{source}" if source in (ARGS, ENV) else BY_NAME[name].key
+
+
+def _named(field: str) -> str:
+    """The option's name: `Options` has underscores for dashes."""
+    return field.replace("_", "-")
+
+
+def _literal(value: str | None) -> Any:
+    return ELSEWHERE if value is None else value
+
+
+def _listed(value: Any) -> str:
+    return shown(",".join(value) if isinstance(value, tuple) else str(value))
 
 
 def _name(ident: str | None) -> str | None:

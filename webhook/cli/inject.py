@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from webhook.cli.documents import STANDARD_INPUT
 from webhook.cli.group import Command
+from webhook.cli.policyoptions import policy_options
 from webhook.cli.report import Entry, Status
 from webhook.cli.transform import Change, Request, input_options, run
 from webhook.decide import decide
 from webhook.inject import Outcome, Reason, Settings, Situation, apply
 from webhook.inject import inject as inject_pod
+from webhook.policy.policy import Policy
 from webhook.rings import shared_rings
 from webhook.shape import problems_of
 from webhook.workloads import Found
@@ -58,12 +62,15 @@ def shared_rings_value(_context: click.Context, _option: click.Parameter, text: 
     help="Rings that pods of other namespaces may join, as the webhook is configured: name.namespace of each, with "
     'commas between, "" for none. Without this option any is taken, with a warning.',
 )
+@policy_options()
 def inject(
     files: tuple[str, ...],
     namespace: str,
     output: str | None,
     cluster_domain: str,
     shared: frozenset[str] | None,
+    policy: Policy | None,
+    namespace_labels: Mapping[str, str] | None,
     *,
     recursive: bool,
 ) -> None:
@@ -80,7 +87,11 @@ def inject(
 
     def change(found: Found, named: str) -> Change:
         claims = found.claim_templates
-        situation = Situation(namespace=named or _ASSUMED, claim_templates=claims, settings=settings)
+        situation = Situation(
+            namespace=named or _ASSUMED, namespace_labels=namespace_labels, claim_templates=claims, settings=settings
+        )
+        if policy:
+            situation = policy.about(situation, found.template)
         if decide(found.template, situation) is None and (problems := problems_of(found.template, _place(found))):
             return Change(_invalid(found, tuple(map(str, problems)), _misplaced(found)))
         return _changed(found, inject_pod(found.template, situation), "" if named else _NAMESPACE_ASSUMED)
@@ -98,7 +109,7 @@ def _changed(found: Found, outcome: Outcome, note: str) -> Change:
 def _entry(found: Found, outcome: Outcome, note: str) -> Entry:
     warnings = (*_misplaced(found), *outcome.warnings)
     reason = outcome.reason
-    if reason is Reason.INVALID:
+    if outcome.problems:
         return _invalid(found, _problems(outcome), warnings)
     if reason is Reason.INJECTED:
         count = len(outcome.operations)

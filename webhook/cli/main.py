@@ -20,6 +20,7 @@ _COMMANDS = {
         "webhook.cli.annotations:explain_annotations",
         "Explain every annotation, or give their JSON schema.",
     ),
+    "policy": ("webhook.cli.policy:policy", "Check, explain and test a cluster-wide policy, without a cluster."),
     "status": ("webhook.cli.status:status", "Show rings, their pods and peers, and what is wrong with them."),
     "ring": ("webhook.cli.ring:ring", "Draw a ring's peer graph."),
     "serve": ("webhook.cli.serve:serve", "Answer the API server's admission reviews."),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from webhook.commandline import RUN_WORDS, Container, parse
-from webhook.decide import Reason, Situation, decide, mapping, sequence
+from webhook.decide import Reason, Rules, Situation, decide, mapping, sequence
+from webhook.demands import Action
 from webhook.inject import args, env, files, filesystem, membership, ports, probes, record, volumes
 from webhook.inject.again import complete, settle
 from webhook.inject.patch import Operation, Patch, Pod, rehearse
@@ -16,7 +17,7 @@ from webhook.inject.target import Target, find, keeps_entrypoint, runs_superviso
 from webhook.inject.uninject import uninject
 from webhook.inject.warn import surroundings
 from webhook.options import INJECTED, PEERS, PREFIX
-from webhook.problems import Findings, Problem, caution
+from webhook.problems import Findings, Problem, Unmet, caution
 from webhook.rings import Ring
 from webhook.shape import problems_of
 from webhook.spec import SupervisorSpec, resolve
@@ -27,8 +28,9 @@ class Outcome:
     """What becomes of a pod.
 
     operations: empty unless reason is Injected; they have been rehearsed on a copy with success. warnings: at most
-    eight, of at most 120 characters. problems: non-empty exactly when reason is Invalid. container: the target's name,
-    "" without. spec: the settings, None when the pod is left alone.
+    eight, of at most 120 characters. problems: non-empty exactly when reason is Invalid or PolicyDenied. container: the
+    target's name, "" without. spec: the settings, None when the pod is left alone. audit: what a policy wants to have
+    recorded, not said. unmet: the policy's rules that the pod does not meet.
     """
 
     reason: Reason
@@ -38,6 +40,8 @@ class Outcome:
     container: str = ""
     spec: SupervisorSpec | None = None
     docs_url: str = ""
+    audit: tuple[str, ...] = ()
+    unmet: tuple[Unmet, ...] = ()
 
     def message(self) -> str:
         """The whole text that the user reads when the pod is denied; every problem, each with its link."""
@@ -47,8 +51,12 @@ class Outcome:
 
     def explained(self, problem: Problem) -> str:
         """One problem without its place: what is wrong, what is allowed, where to read on."""
-        annotation = problem.where.startswith(PREFIX)
-        page = f"annotations.md#{problem.where[len(PREFIX) :]}" if annotation else "troubleshooting.md#invalid"
+        if problem.rule:
+            page = "policy.md#a-rule-refused-my-pod"
+        elif problem.where.startswith(PREFIX):
+            page = f"annotations.md#{problem.where[len(PREFIX) :]}"
+        else:
+            page = "troubleshooting.md#invalid"
         return f"{problem.what}; {problem.allowed} ({self.docs_url}/{page})"
 
 
@@ -60,7 +68,7 @@ def inject(pod: Pod, situation: Situation | None = None) -> Outcome:
     situation = situation or Situation()
     reason = decide(pod, situation)
     if reason is not None:
-        return Outcome(reason, [])
+        return _left_alone(reason, situation.rules)
     try:
         return _inject(pod, situation)
     except Exception:
@@ -69,6 +77,34 @@ def inject(pod: Pod, situation: Situation | None = None) -> Outcome:
         if not problems:
             raise
         return Outcome(Reason.INVALID, [], problems=problems, docs_url=situation.settings.docs_url)
+
+
+def _left_alone(reason: Reason, rules: Rules) -> Outcome:
+    """A pod that is not injected, and what a rule that is not enforced yet would say to that."""
+    if reason is not Reason.NOT_ANNOTATED:
+        return Outcome(reason, [])
+    findings = Findings([], [])
+    for demand in rules.demands:
+        if demand.opt_in:
+            findings.unmet.append((demand.source, demand.action.value))
+            text = f"{demand.source}: the pod would be injected"
+            if demand.action is Action.WARN:
+                findings.warn(text)
+            else:
+                findings.audit.append(text)
+    return _outcome(reason, [], findings)
+
+
+def _outcome(reason: Reason, operations: list[Operation], findings: Findings, **more: Any) -> Outcome:
+    """With everything that was found, each thing once."""
+    return Outcome(
+        reason,
+        operations,
+        tuple(dict.fromkeys(findings.warnings)),
+        audit=tuple(dict.fromkeys(findings.audit)),
+        unmet=tuple(dict.fromkeys(findings.unmet)),
+        **more,
+    )
 
 
 def _inject(pod: Pod, situation: Situation) -> Outcome:
@@ -100,7 +136,7 @@ def _inject(pod: Pod, situation: Situation) -> Outcome:
         caught = f"{PEERS} came with the pod (a copy of a live one?) and is emptied: old peers mislead"
         warnings = (*warnings, caution(caught))
     reason = Reason.INJECTED if operations else Reason.ALREADY_CURRENT
-    return Outcome(reason, operations, warnings, container=outcome.container, spec=outcome.spec)
+    return replace(outcome, reason=reason, operations=operations, warnings=warnings)
 
 
 class _Injection:
@@ -113,7 +149,7 @@ class _Injection:
         self.metadata = mapping(pod, "metadata")
         self.annotations = mapping(self.metadata, "annotations")
         self.spec = mapping(pod, "spec")
-        self.findings = Findings([], [])
+        self.findings = Findings([], [caution(note) for note in situation.rules.notes])
         self.patch = Patch()
         self.custom = self._said("entrypoint") == "custom"
 
@@ -138,7 +174,7 @@ class _Injection:
         if self.findings.problems:
             return self._invalid(target.name)
         operations = self.patch.operations
-        return Outcome(Reason.INJECTED, operations, self._warnings(), container=target.name, spec=spec)
+        return _outcome(Reason.INJECTED, operations, self.findings, container=target.name, spec=spec)
 
     def _said(self, name: str) -> Any:
         """The text of an option that is needed before the others are resolved, by the same precedence; None without."""
@@ -204,10 +240,8 @@ class _Injection:
     def _invalid(self, container: str) -> Outcome:
         problems = tuple(dict.fromkeys(self.findings.problems))
         url = self.situation.settings.docs_url
-        return Outcome(Reason.INVALID, [], self._warnings(), problems, container, docs_url=url)
-
-    def _warnings(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self.findings.warnings))
+        reason = Reason.POLICY_DENIED if all(problem.rule for problem in problems) else Reason.INVALID
+        return _outcome(reason, [], self.findings, problems=problems, container=container, docs_url=url)
 
 
 def _literals(container: Mapping[str, Any]) -> dict[str, str | None]:

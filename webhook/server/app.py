@@ -180,6 +180,10 @@ class Admission:
             self.metrics.workload(decision)
         else:
             self.metrics.reviews[decision.reason].inc()
+        for _, action in decision.unmet:
+            self.metrics.policy_unmet[action].inc()
+        if decision.policy:
+            about |= {"policy": decision.policy, "rules": decision.rules, "unmet": decision.unmet}
         self.log(
             "info",
             "review" if endpoint.name == "mutate" else "workload review",

@@ -20,6 +20,7 @@ from prometheus_client import (
 from webhook import __version__
 from webhook.advise.review import CODES
 from webhook.decide import Reason
+from webhook.demands import Action
 from webhook.review import Decision
 from webhook.server.asking import RESULTS, Result
 
@@ -86,6 +87,26 @@ class Metrics:
         )
         self.certificate_loaded = reloads.labels("loaded")
         self.certificate_refused = reloads.labels("refused")
+        unmet = Counter(
+            _PREFIX + "policy_unmet",
+            "Rules of the policy that pods did not meet, by the rules' action.",
+            ["action"],
+            registry=self.registry,
+        )
+        self.policy_unmet = {action.value: unmet.labels(action.value) for action in Action}
+        loads = Counter(_PREFIX + "policy_loads", "Policies read, by result.", ["result"], registry=self.registry)
+        self.policy_loaded, self.policy_refused = loads.labels("loaded"), loads.labels("refused")
+        self.policy_generation = Gauge(
+            _PREFIX + "policy_generation",
+            "Which of the policies read since the start is in force: 1 for the first, 0 for none.",
+            registry=self.registry,
+        )
+        self.policy_rules = Gauge(_PREFIX + "policy_rules", "Rules of the policy in force.", registry=self.registry)
+        self.policy_error = Gauge(
+            _PREFIX + "policy_last_error",
+            "1 while the policy's file cannot be used and an older one, or none, is in force; else 0.",
+            registry=self.registry,
+        )
         self._expiry = Gauge(
             _PREFIX + "certificate_expires_in_seconds",
             "Until the served certificate expires: negative afterwards, NaN while there is none.",

@@ -12,6 +12,8 @@ from gunicorn.glogging import Logger
 
 from webhook import __version__
 from webhook.log import JsonHandler, Log
+from webhook.policy.loaded import LoadedPolicy
+from webhook.policy.policy import Policy
 from webhook.review import answer
 from webhook.server.app import WSGI, Engine, Readiness, admission_app, health_app
 from webhook.server.metrics import Metrics
@@ -53,11 +55,20 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             settings.tls_cert, settings.tls_key, loaded=self._certificate_loaded, refused=self._certificate_refused
         )
         self.readiness.conditions["certificate"] = self._certificate_missing
+        self.policy = self._followed_policy()
         self.namespaces = self._namespaces()
-        surroundings = Surroundings(settings.engine(), self.namespaces)
+        surroundings = Surroundings(settings.engine(), self.namespaces, self.policy)
         self.admission: WSGI = admission_app(surroundings, self.metrics, self.log, engine=engine)
         self.health: WSGI = health_app(self.readiness, self.metrics)
         super().__init__()
+
+    def _followed_policy(self) -> LoadedPolicy | None:
+        if not self.settings.policy:
+            return None
+        policy = LoadedPolicy(Path(self.settings.policy), loaded=self._policy_loaded, refused=self._policy_refused)
+        policy.read()
+        self.readiness.conditions["policy"] = lambda: None if policy.current else policy.fault.partition("\n")[0]
+        return policy
 
     def load_config(self) -> None:
         settings = self.settings
@@ -107,6 +118,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def tick(self) -> None:
         """Called by the worker once a second."""
         self.certificate.current()
+        if self.policy is not None:
+            self.policy.look()
         if self.namespaces is not None:
             self.namespaces.report()
 
@@ -136,6 +149,22 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def _certificate_refused(self, reason: str) -> None:
         self.metrics.certificate_refused.inc()
         self.log("error", f"certificate not loaded: {reason}")
+
+    def _policy_loaded(self, policy: Policy) -> None:
+        rules = len(policy.document.rules)
+        self.metrics.policy_loaded.inc()
+        self.metrics.policy_generation.inc()
+        self.metrics.policy_rules.set(rules)
+        self.metrics.policy_error.set(0)
+        self.log("info", "policy loaded", path=self.settings.policy, generation=policy.generation, rules=rules)
+        for warning in policy.warnings:
+            self.log("warning", f"{self.settings.policy}:{warning}")
+
+    def _policy_refused(self, reason: str) -> None:
+        """The one place that hears of a policy that cannot be used."""
+        self.metrics.policy_refused.inc()
+        self.metrics.policy_error.set(1)
+        self.log("error", f"policy not loaded, the last good one stays: {reason}", path=self.settings.policy)
 
     def _certificate_missing(self) -> str | None:
         if self.certificate.current() is not None:

@@ -52,6 +52,9 @@ class ServeSettings:
     shared_rings: str = setting(
         "", "Rings that pods of other namespaces may join, name.namespace of each, with commas between."
     )
+    policy: str = setting(
+        "", "File with the cluster-wide policy; read again whenever it is replaced. Without it there is none."
+    )
     docs_url: str = setting(DOCS_URL, "Address of the documentation that error messages link to.")
     log_level: str = setting("info", f"Least level that is logged: {', '.join(LOG_LEVELS)}.", choices=LOG_LEVELS)
     threads: int = setting(

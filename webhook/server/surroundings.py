@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from webhook.decide import INJECTION_LABEL, Reason, Rules, Settings, Situation, decide
 from webhook.namespaces import Namespace
+from webhook.policy.loaded import LoadedPolicy
 from webhook.review import Request
 
 if TYPE_CHECKING:
@@ -16,22 +17,31 @@ if TYPE_CHECKING:
 _DOUBTFUL = (Reason.NAMESPACE_NOT_ENABLED, Reason.NAMESPACE_DISABLED)
 """By these labels the API server would not have asked about a pod: so they have changed, a moment ago."""
 
+_NO_RULES = Rules()
+
+
+class NoPolicyError(Exception):
+    """A policy is configured and none could be read yet: the failure policy of the webhook decides, not we."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """All that `serve` knows besides the review itself.
 
-    settings: what the installation says. namespaces: None when `serve` has no way to an API server.
+    settings: what the installation says. namespaces: None when `serve` has no way to an API server. policy: None for
+    none.
     """
 
     settings: Settings
     namespaces: Namespaces | None = None
+    policy: LoadedPolicy | None = None
 
     def of(self, request: Request, asked: Future[Namespace | None] | None = None) -> Situation:
         """What the engine is told of one request.
 
         asked: the answer that an earlier call of this has made the request wait for.
-        Raises Unsettled when the namespace has to be asked for first, NamespaceError when that has failed.
+        Raises Unsettled when the namespace has to be asked for first, NamespaceError when that has failed,
+        NoPolicyError.
         """
         if self.namespaces is None:
             return self._situation(request, None)
@@ -46,12 +56,22 @@ class Surroundings:
         return self._situation(request, self.namespaces.confirmed(request.namespace))
 
     def _situation(self, request: Request, namespace: Namespace | None) -> Situation:
+        labels = namespace.labels if namespace else None
+        settings, rules = self.settings, _NO_RULES
+        if self.policy is not None:
+            policy = self.policy.current  # once: another generation may be there in a moment
+            if policy is None:
+                raise NoPolicyError(self.policy.fault)
+            settings = policy.settings(settings)
+            rules = policy.rules(request.pod, request.namespace, labels)
+        for layer in namespace.layers if namespace else ():
+            rules = rules.with_defaults(layer)
         return Situation(
             namespace=request.namespace,
             operation=request.operation,
             subresource=request.subresource,
             claim_templates=request.claim_templates,
-            namespace_labels=namespace.labels if namespace else None,
-            settings=self.settings,
-            rules=Rules(defaults=namespace.layers if namespace else ()),
+            namespace_labels=labels,
+            settings=settings,
+            rules=rules,
         )

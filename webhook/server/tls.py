@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-Identity = tuple[tuple[int, int, int], ...]
+from webhook.files import Identity, identity
 
 
 class Certificate:
@@ -31,7 +31,7 @@ class Certificate:
         self.context: ssl.SSLContext | None = None
         self.not_after: datetime | None = None
         self._loaded, self._refused = loaded, refused
-        self._seen: Identity | None = None
+        self._seen: tuple[Identity, ...] | None = None
 
     def current(self) -> ssl.SSLContext | None:
         """The context for a new handshake; None until a pair has been read.
@@ -39,7 +39,7 @@ class Certificate:
         Costs two stat calls. A pair is tried once: one that was refused is not read again before a file changes.
         """
         try:
-            seen = tuple(_identity(path) for path in self.paths)
+            seen = tuple(identity(path) for path in self.paths)
         except OSError as error:
             seen = ()
             if seen != self._seen:
@@ -72,12 +72,6 @@ class Certificate:
         if self.not_after is None:
             return math.nan
         return (self.not_after - datetime.now(UTC)).total_seconds()
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    """Of the file behind all symlinks: a Secret's volume is renewed by turning a symlink."""
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _context(certificate: Path, key: Path) -> ssl.SSLContext:
