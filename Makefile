@@ -59,9 +59,10 @@ image: ## build the image by docker, podman or buildah (TAG=, BASE=, BUILD=, BUI
 image-check: venv ## carry out the Dockerfile's steps without any of them, and list what each package costs
 	@$(BIN)/python -m tests.image
 
-docs: venv ## write docs/annotations.md from the registry of annotations, deploy/chart/README.md from the chart's values
+docs: venv ## write docs/annotations.md, the reference in docs/policy.md, deploy/policy.schema.json and deploy/chart/README.md
 	@$(BIN)/habitat-webhook annotations -o markdown >docs/annotations.md.new && mv docs/annotations.md.new docs/annotations.md
 	@$(BIN)/python deploy/values_table.py >deploy/chart/README.md.new && mv deploy/chart/README.md.new deploy/chart/README.md
+	@$(BIN)/python -m deploy.policy_docs
 
 install-yaml: venv ## write deploy/install.yaml from deploy/chart (builds Helm at the first use)
 	@$(BIN)/python -m tests.deploy.chart
@@ -69,6 +70,8 @@ install-yaml: venv ## write deploy/install.yaml from deploy/chart (builds Helm a
 docs-check: venv
 	@echo "  deploy/chart/README.md is current"
 	@$(BIN)/python deploy/values_table.py | diff -u deploy/chart/README.md - || { echo "deploy/chart/README.md is stale: run make docs"; exit 1; }
+	@echo "  docs/policy.md and deploy/policy.schema.json are current"
+	@$(BIN)/python -m deploy.policy_docs --check
 	@echo "  docs/annotations.md is current"
 	@$(BIN)/habitat-webhook annotations -o markdown | diff -u docs/annotations.md - || { echo "docs/annotations.md is stale: run make docs"; exit 1; }
 

@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 
-from bench import engine, memory, mutate, pod_create
+from bench import engine, memory, mutate, pod_create, policy
 from bench.budget import FULL, QUICK
 from bench.errors import BenchError
 from bench.load import build_load
@@ -28,6 +28,7 @@ PARTS = {
     "b": "/mutate over TLS beside other servers",
     "c": "Pod create on a real API server",
     "d": "memory",
+    "e": "a cluster-wide policy",
 }
 FAILURES = (
     BenchError, BuildError, ClusterError, KubectlError, ProcessError, ProcessGoneError, ToolchainError, WaitError,
@@ -63,7 +64,9 @@ def _run(arguments: argparse.Namespace) -> list[Section]:
     sections = []
     if "a" in parts:
         sections.append(engine.measure(budget))
-    if parts == ["a"]:
+    if "e" in parts:
+        sections.append(policy.measure(budget))
+    if not {"b", "c", "d"} & set(parts):
         return sections
     with contextlib.ExitStack() as swept:
         run = RunDirectory()  # a later run removes it when this one is killed
