@@ -76,7 +76,13 @@ def _as_shipped(place: Place, directory: Path, cleanup: contextlib.ExitStack) ->
     own = applied(Installed(cluster, NAMESPACE, shipped(SERVE_RIGHTS), SERVE_ACCOUNT))
     way = token_kubeconfig(own, directory / "webhook.kubeconfig")
     webhook = Webhook(
-        directory, place.address, *_arguments(SERVE), _SHARED, certificates=mount.directory, kubeconfig=way
+        directory,
+        place.address,
+        *_arguments(SERVE),
+        _policy(directory),
+        _SHARED,
+        certificates=mount.directory,
+        kubeconfig=way,
     )
     cleanup.callback(webhook.stop)
     with Progress("starting the webhook") as progress:
@@ -142,6 +148,13 @@ def _pod(deployment: str) -> dict[str, Any]:
 def _arguments(deployment: str) -> list[str]:
     """As in deploy/install.yaml, without the role."""
     return list(_pod(deployment)["containers"][0]["args"][1:])
+
+
+def _policy(directory: Path) -> str:
+    """The shipped policy in a file of its own, since no kubelet mounts its ConfigMap."""
+    file = directory / "policy.yaml"
+    file.write_text(named(install(), "ConfigMap", "habitat-webhook-policy")["data"]["policy.yaml"])
+    return f"--policy={file}"
 
 
 def _mounted_secret() -> str:

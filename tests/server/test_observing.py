@@ -73,6 +73,8 @@ def test_labels_are_bounded_and_every_series_is_there_from_the_start(server: Web
         "habitat_webhook_workload_warnings{code}",
         "habitat_webhook_certificate_loads{result}",
         "habitat_webhook_namespace_reads{result}",
+        "habitat_webhook_policy_loads{result}",
+        "habitat_webhook_policy_unmet{action}",
         "habitat_webhook_build_info{version}",
     }
 

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from webhook.cli.serve import serve
 from webhook.decide import Settings, Situation
 from webhook.namespaces import Namespace
+from webhook.policy.loaded import LoadedPolicy
 from webhook.review import Answer, Request, answer
 from webhook.server import run
 from webhook.server.asking import Unsettled
@@ -33,8 +34,8 @@ def engine(request: Request, situation: Situation) -> Answer:
 class Waiting:
     """In the place of Surroundings."""
 
-    def __init__(self, settings: Settings, namespaces: Namespaces | None) -> None:
-        self.real = Surroundings(settings, namespaces)
+    def __init__(self, settings: Settings, namespaces: Namespaces | None, policy: LoadedPolicy | None) -> None:
+        self.real = Surroundings(settings, namespaces, policy)
         self.answer: Future[Namespace | None] = Future()
 
     def of(self, request: Request, asked: Future[Namespace | None] | None = None) -> Situation:
