@@ -9,19 +9,15 @@ import pytest
 
 from tests.support.webhook_config import registration, shipped
 from webhook.decide import EXCLUDED_NAMESPACES, INJECTION_LABEL
+from webhook.selectors import selector
 
 SHIPPED_WEBHOOKS: list[dict[str, Any]] = shipped()["webhooks"]
 OWN_NAMESPACE = "habitat-webhook"
 
 
-def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    """A namespaceSelector's verdict, as apimachinery's labels.Selector has it: NotIn also selects what lacks the
-    key."""
-    verdicts = {
-        "In": lambda r: labels.get(r["key"]) in r["values"],
-        "NotIn": lambda r: labels.get(r["key"]) not in r["values"],
-    }
-    return all(verdicts[r["operator"]](r) for r in selector["matchExpressions"])
+def selects(raw: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a namespaceSelector selects a namespace with these labels."""
+    return selector(raw).matches(labels)
 
 
 @pytest.mark.parametrize("webhook", SHIPPED_WEBHOOKS, ids=lambda w: w["name"])
