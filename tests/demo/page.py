@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.demo.added import PARTS, Lines, added, minus, short, usual
+from tests.demo.added import added, minus, usual
 from tests.demo.story import Workload, ready
 from tests.demo.terminal import entry, heading, listed, paint, paragraph, quote, say, width
+from webhook.admission.parts import PARTS, Lines, short
 
 _LABEL = "{:12}".format
 

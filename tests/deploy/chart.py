@@ -3,22 +3,30 @@
 deploy/install.yaml                   the chart with its default values, and the Namespace
 tests/deploy/renders/NAME.yaml        the chart with NAME.values.yaml beside it
 
-`make install-yaml` writes the first, `pytest tests/deploy --update` both.
+webhook/admission/shipped.json        the webhook configurations of the first, for `explain` without a cluster
+
+`make install-yaml` writes the first and the last, `pytest tests/deploy --update` all.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from tests.controlplane.build import ensure_helm
-from tests.support.manifests import DEPLOY, INSTALL, RENDERS
+from tests.support.manifests import DEPLOY, INSTALL, RENDERS, Document
+from webhook.admission.entries import KINDS
 
 CHART = DEPLOY / "chart"
+SHIPPED = DEPLOY.parent / "webhook" / "admission" / "shipped.json"
 NAMESPACE = RELEASE = "habitat-webhook"
 HEADER = """\
 # habitat-webhook: webhook, ring controller, their rights, and the fence around them. Rendered from deploy/chart with
@@ -82,6 +90,14 @@ class Render:
 
     def write(self) -> None:
         self.path.write_text(self.text())
+        if self.name == "install":
+            SHIPPED.write_text(shipped(yaml.safe_load_all(self.path.read_text())))
+
+
+def shipped(documents: Iterable[Document]) -> str:
+    """What SHIPPED should hold: the webhook configurations among the documents of deploy/install.yaml."""
+    configurations = [document for document in documents if document and document["kind"] in KINDS]
+    return json.dumps(configurations, indent=1) + "\n"
 
 
 def cases() -> list[Render]:

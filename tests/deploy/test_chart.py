@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.chart import CHART, HelmError, Render, cases, renders, run_helm, template
+from tests.deploy.chart import CHART, SHIPPED, HelmError, Render, cases, renders, run_helm, shipped, template
 from tests.support.manifests import RENDERS, Document, install, named, rendered
 from webhook.cli.controller import controller
 from webhook.cli.options import settings_of
@@ -37,6 +37,10 @@ def test_what_is_kept_is_what_the_chart_renders(render: Render, request: pytest.
     assert render.path.is_file(), f"{render.path.name} is new: run pytest tests/deploy --update, and read what it wrote"
     stale = f"{render.path.name} is stale: run pytest tests/deploy --update (deploy/install.yaml: make install-yaml)"
     assert render.path.read_text() == render.text(), stale
+
+
+def test_what_explain_takes_for_shipped_is_what_is_shipped() -> None:
+    assert SHIPPED.read_text() == shipped(install()), "webhook/admission/shipped.json is stale: run make install-yaml"
 
 
 def test_no_render_is_stale() -> None:

@@ -52,7 +52,8 @@ def test_no_tests_no_caches_and_no_repository_came_along(layer: Path) -> None:
 def test_our_own_package_is_whole(site: Path) -> None:
     for name in ("webhook", "certs"):
         folder = PROJECT / name
-        wanted = {path.relative_to(PROJECT) for path in folder.rglob("*.py")} | {Path(name, "py.typed")}
+        files = {path for kind in ("*.py", "*.json", "py.typed") for path in folder.rglob(kind)}
+        wanted = {path.relative_to(PROJECT) for path in files}
         assert {p.relative_to(site) for p in (site / name).rglob("*") if p.suffix != ".pyc" and p.is_file()} == wanted
 
 

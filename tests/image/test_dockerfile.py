@@ -49,7 +49,7 @@ def test_nothing_is_added_from_elsewhere() -> None:
 def test_only_what_the_wheel_is_made_of_is_sent_to_the_builder() -> None:
     sent = {str(path) for path in context.files(PROJECT)}
     code = {str(path.relative_to(PROJECT)) for name in ("webhook", "certs") for path in (PROJECT / name).rglob("*.py")}
-    code |= {"webhook/py.typed", "certs/py.typed"}
+    code |= {"webhook/py.typed", "certs/py.typed", "webhook/admission/shipped.json"}
     locks = {"requirements.lock", "requirements-build.lock"}
     assert sent == code | locks | {"pyproject.toml", "README.md", "LICENSE"}
 

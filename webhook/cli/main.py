@@ -20,6 +20,9 @@ _COMMANDS = {
         "webhook.cli.annotations:explain_annotations",
         "Explain every annotation, or give their JSON schema.",
     ),
+    "explain": ("webhook.cli.explain:explain", "Say why a workload's pods are injected, or are not."),
+    "check": ("webhook.cli.check:check", "Check whether the installation in a cluster works."),
+    "doctor": ("webhook.cli.doctor:doctor", "Find what is wrong with pods and workloads, all over the cluster."),
     "policy": ("webhook.cli.policy:policy", "Check, explain and test a cluster-wide policy, without a cluster."),
     "status": ("webhook.cli.status:status", "Show rings, their pods and peers, and what is wrong with them."),
     "ring": ("webhook.cli.ring:ring", "Draw a ring's peer graph."),
@@ -29,6 +32,7 @@ _COMMANDS = {
         "Keep rings and certificates, by the rights of a ServiceAccount.",
     ),
     "certs": ("webhook.cli.certs:certs", "Look at the webhook's certificates, renew them, make some for development."),
+    "completion": ("webhook.cli.completion:completion", "Print the script that completes commands in a shell."),
     "version": ("webhook.cli.version:version", "Say which version this is."),
 }
 

@@ -1,0 +1,1 @@
+"""How the API server decides whether it asks a webhook: selectors, rules and match conditions, evaluated here."""
