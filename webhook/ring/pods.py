@@ -137,7 +137,7 @@ def member(pod: Mapping[str, Any]) -> Member:
         config_map=str(mapping(config, "configMap").get("name") or ""),
         config_secret=str(mapping(config, "secret").get("secretName") or ""),
         key_secret=_key_secret(target),
-        owner=_owner(metadata),
+        owner=owner(metadata),
         version=int(metadata.get("resourceVersion") or 0),
     )
 
@@ -195,7 +195,8 @@ def _key_secret(container: Mapping[str, Any]) -> str:
     return ""
 
 
-def _owner(metadata: Mapping[str, Any]) -> Owner:
+def owner(metadata: Mapping[str, Any]) -> Owner:
+    """Whose pod it is, by its metadata."""
     for reference in sequence(metadata, "ownerReferences"):
         if reference.get("controller"):
             parts = (str(reference.get(key) or "") for key in ("apiVersion", "kind", "name", "uid"))
