@@ -27,7 +27,7 @@ RUN python3 -m venv --without-pip /app \
 COPY . ./
 RUN /tools/bin/pip wheel --no-build-isolation --wheel-dir /wheel --no-deps --no-index . \
     && /tools/bin/pip --python=/app/bin/python install --no-compile --no-deps --no-index /wheel/*.whl \
-    && rm /app/bin/kubectl-habitat \
+    && rm /app/bin/kubectl-habitat /app/bin/kubectl_complete-habitat \
     && /app/bin/python -m compileall -q --invalidation-mode unchecked-hash \
         /app/lib/python3*/site-packages/webhook /app/lib/python3*/site-packages/certs
 
