@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 SHOWN = 60
 WARNING_LIMIT = 120
@@ -21,6 +23,11 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that was most likely meant, "" when none is near; bounded, however long the name is."""
+    return next(iter(get_close_matches(name[:SHOWN], list(known), n=1)), "")
 
 
 def caution(text: str) -> str:

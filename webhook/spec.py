@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Any
 
@@ -22,7 +21,7 @@ from webhook.decide import ARGS, BUILT_IN, ENV, POD, Situation
 from webhook.demands import ELSEWHERE, Action, Complaint, Demand
 from webhook.kinds import SERVICE
 from webhook.options import BY_NAME, FLAGGED, PREFIX, SECRETS, WRITTEN, Option, Options
-from webhook.problems import Findings, shown
+from webhook.problems import Findings, nearest, shown
 from webhook.rings import Ring
 
 _LISTEN = (
@@ -142,8 +141,8 @@ class _Resolution:
 
     def _unknown(self, names: list[str]) -> None:
         for name in names[:_UNKNOWN_SHOWN]:
-            near = get_close_matches(name[:60], BY_NAME, n=1)
-            hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
+            near = nearest(name, BY_NAME)
+            hint = f"; did you mean {PREFIX}{near}?" if near else ""
             self.findings.warn(f"{PREFIX}{shown(name)[1:-1][:50]} is unknown and has no effect{hint}")
         if len(names) > _UNKNOWN_SHOWN:
             self.findings.warn(f"{len(names) - _UNKNOWN_SHOWN} more unknown {PREFIX} annotations have no effect")

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from webhook.consistency import STOP_SECONDS
 from webhook.decide import INJECTION_LABEL, Reason, Situation, mapping
 from webhook.inject import Outcome
 from webhook.options import BY_NAME, PREFIX, WRITTEN
-from webhook.problems import WARNING_LIMIT, one_line
+from webhook.problems import WARNING_LIMIT, nearest, one_line
 from webhook.workloads import Found
 
 QUORUM = 3
@@ -93,14 +92,14 @@ def _misplaced(subject: Subject) -> Iterator[dict[str, Any]]:
     there = subject.annotations
     for name in subject.found.misplaced_annotations():
         short = name[len(PREFIX) :]
-        known = short in BY_NAME or get_close_matches(short[:60], BY_NAME, n=1)
+        known = short in BY_NAME or nearest(short, BY_NAME)
         if known and name not in WRITTEN and short not in there:
             yield {"name": name[:_ANNOTATION_SHOWN], "kind": subject.found.kind}
 
 
 def _unasked(subject: Subject) -> Iterator[dict[str, Any]]:
     if subject.outcome.reason is Reason.NOT_ANNOTATED and subject.annotations:
-        near = next((n for n in subject.annotations if get_close_matches(n[:60], ("service", "package"), n=1)), "")
+        near = next((n for n in subject.annotations if nearest(n, ("service", "package"))), "")
         hint = f"; is {PREFIX}{near[:20]} meant?" if near else ""
         yield {"hint": hint}
 

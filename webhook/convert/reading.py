@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from webhook.convert.fields import BRANCHES, BY_PATH, NESTED, SPEC, Fate, Field, Row
 from webhook.options import BY_NAME
-from webhook.problems import Problem, one_line
+from webhook.problems import Problem, nearest, one_line
 from webhook.shape import type_problem
 
 V1BETA2 = "v1beta2"
@@ -130,6 +129,6 @@ def _unknown(flat: str) -> str:
         for path in (*BY_PATH, *BRANCHES)
         if path.rpartition(".")[0] == parent
     }
-    near = get_close_matches(name[:60], sorted(known), n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(name, sorted(known))
+    hint = f" (did you mean {near}?)" if near else ""
     return f"the operator knows no such field{hint}: it had no effect; put what was meant into the workload"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from webhook.admission.entries import Entry
@@ -16,7 +15,7 @@ from webhook.doctor.findings import Finding, Trouble
 from webhook.inject import Reason, record
 from webhook.namespaces import Namespace
 from webhook.options import BY_NAME, PREFIX, WRITTEN
-from webhook.problems import shown
+from webhook.problems import nearest, shown
 from webhook.ring.pods import Owner, owner
 
 _ENDED = ("Succeeded", "Failed")
@@ -109,8 +108,8 @@ class Examiner:
         for key in mapping(mapping(pod, "metadata"), "annotations"):
             name = key[len(PREFIX) :]
             if key.startswith(PREFIX) and key not in WRITTEN and name not in BY_NAME:
-                near = get_close_matches(name[:60], BY_NAME, n=1)
-                hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
+                near = nearest(name, BY_NAME)
+                hint = f"; did you mean {PREFIX}{near}?" if near else ""
                 what = f"{shown(key)[1:-1]} is unknown and has no effect{hint}"
                 self._add(Finding(Trouble.UNKNOWN_ANNOTATION, namespace, about, what))
 

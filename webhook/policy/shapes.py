@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Protocol
 
-from webhook.problems import shown
+from webhook.problems import nearest, shown
 from webhook.yamlnodes import Node
 
 MOST_ISSUES = 50
@@ -153,8 +152,8 @@ class Word:
         for word in self.words:
             if node.kind == "scalar" and type(node.value) is type(word) and node.value == word:
                 return word
-        near = get_close_matches(str(node.value)[:60], [w for w in self.words if isinstance(w, str)], n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        meant = nearest(str(node.value), [w for w in self.words if isinstance(w, str)])
+        hint = f"did you mean {meant}? " if meant else ""
         report.wrong(node, f"{_is(node)} is not known here", f"{hint}allowed: {', '.join(map(_word, self.words))}")
         return None
 
@@ -323,8 +322,7 @@ def unknown(found: Mapping[str, tuple[Node, Node]], known: Mapping[str, Any], re
 
 def near(name: str, known: Sequence[str]) -> str:
     """Advice for a name that is not known."""
-    close = get_close_matches(name[:60], known, n=1)
-    if close:
-        return f"did you mean {close[0]}?"
+    if meant := nearest(name, known):
+        return f"did you mean {meant}?"
     more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
     return f"allowed: {', '.join(known[:_SHOWN_NAMES])}{more}"
