@@ -230,7 +230,8 @@ def test_others_are_answered_while_a_review_waits(faulty: WebhookServer, padding
         assert waiting.getresponse().status == 200
     uids = [line["uid"] for line in faulty.lines() if line["message"] == "review"]
     assert sorted(uids) == ["a", "b", "c", "free-1", "wait-1"]
-    assert uids.index("wait-1") > uids.index("free-1")
+    # free-1 itself may be written after it: what it sets free goes on in another thread.
+    assert uids.index("wait-1") > max(uids.index("a"), uids.index("b"))
 
 
 def test_a_client_that_goes_while_it_waits_harms_nobody(faulty: WebhookServer) -> None:
