@@ -59,10 +59,14 @@ image: ## build the image by docker, podman or buildah (TAG=, BASE=, BUILD=, BUI
 image-check: venv ## carry out the Dockerfile's steps without any of them, and list what each package costs
 	@$(BIN)/python -m tests.image
 
-docs: venv ## write docs/annotations.md, the reference in docs/policy.md, deploy/policy.schema.json and deploy/chart/README.md
+docs: venv ## write the pages and the dashboard that are made from the code, and deploy/chart/README.md from the chart's values
 	@$(BIN)/habitat-webhook annotations -o markdown >docs/annotations.md.new && mv docs/annotations.md.new docs/annotations.md
 	@$(BIN)/python deploy/values_table.py >deploy/chart/README.md.new && mv deploy/chart/README.md.new deploy/chart/README.md
 	@$(BIN)/python -m deploy.policy_docs
+	@$(BIN)/python -m deploy.metrics_page >docs/metrics.md.new && mv docs/metrics.md.new docs/metrics.md
+	@$(BIN)/python -m deploy.dashboard >$(DASHBOARD).new && mv $(DASHBOARD).new $(DASHBOARD)
+
+DASHBOARD := deploy/chart/dashboards/habitat-webhook.json
 
 install-yaml: venv ## write deploy/install.yaml from deploy/chart (builds Helm at the first use)
 	@$(BIN)/python -m tests.deploy.chart
@@ -74,6 +78,11 @@ docs-check: venv
 	@$(BIN)/python -m deploy.policy_docs --check
 	@echo "  docs/annotations.md is current"
 	@$(BIN)/habitat-webhook annotations -o markdown | diff -u docs/annotations.md - || { echo "docs/annotations.md is stale: run make docs"; exit 1; }
+
+	@echo "  docs/metrics.md is current"
+	@$(BIN)/python -m deploy.metrics_page | diff -u docs/metrics.md - || { echo "docs/metrics.md is stale: run make docs"; exit 1; }
+	@echo "  $(DASHBOARD) is current"
+	@$(BIN)/python -m deploy.dashboard | diff -u $(DASHBOARD) - || { echo "$(DASHBOARD) is stale: run make docs"; exit 1; }
 
 fmt: venv ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

@@ -14,7 +14,6 @@ from typing import Any
 
 import orjson
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 
 from certs import leaf
 from certs.stores import stored
@@ -26,6 +25,7 @@ from webhook.certificates.metrics import CertificateMetrics
 from webhook.certificates.part import Certificates
 from webhook.kube.client import Client
 from webhook.log import Log
+from webhook.metrics import Exposition
 
 SECRETS = "/api/v1/namespaces/shop/secrets"
 HOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -133,7 +133,7 @@ class Running:
     api: Api
     part: Certificates
     output: io.BytesIO
-    registry: CollectorRegistry
+    exposition: Exposition
     leading: bool = True
 
     @property
@@ -157,8 +157,8 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
         server: Scripted = stack.enter_context(scripted(api.answer))
         client = Client.connect(server.kubeconfig(tmp_path / "kubeconfig"))
         stack.callback(client.close)
-        output, registry = io.BytesIO(), CollectorRegistry()
-        made = Running(api, None, output, registry)  # type: ignore[arg-type]
+        output, exposition = io.BytesIO(), Exposition()
+        made = Running(api, None, output, exposition)  # type: ignore[arg-type]
         made.part = Certificates(
             client,
             POLICY,
@@ -168,7 +168,7 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
             resync=0,
             leading=lambda: made.leading,
             identity="test",
-            metrics=CertificateMetrics(registry),
+            metrics=CertificateMetrics(exposition),
             log=Log("debug", output),
         )
         made.part.start()
@@ -187,7 +187,7 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
 def test_nothing_is_written_before_it_begins_and_everything_after(running: Running) -> None:
     time.sleep(0.3)
     assert running.api.writes == []
-    assert b'ca_state{state="standby"} 1.0' in generate_latest(running.registry)
+    assert b'ca_state{state="standby"} 1.0' in running.exposition.text()
     running.part.begin()
     wait_for("everything", running.whole)
     assert running.api.writes == [f"POST {SECRETS}", f"PATCH {HOOKS}/ours", f"POST {SECRETS}"]
@@ -241,7 +241,7 @@ def test_pause_ends_all_writes_and_begin_takes_them_up_again(running: Running) -
     running.api.blank()
     time.sleep(0.5)
     assert len(running.api.writes) == count
-    assert b'ca_state{state="standby"} 1.0' in generate_latest(running.registry)
+    assert b'ca_state{state="standby"} 1.0' in running.exposition.text()
     running.part.begin()
     wait_for("the repair", running.whole)
 

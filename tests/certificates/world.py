@@ -14,7 +14,6 @@ from typing import Any
 
 import orjson
 from cryptography import x509
-from prometheus_client import CollectorRegistry
 
 from certs import authorities as cas
 from certs import bundle, leaf
@@ -27,6 +26,7 @@ from webhook.certificates.keeper import Clock, Keeper
 from webhook.certificates.metrics import CertificateMetrics
 from webhook.kube.errors import ApiError
 from webhook.log import Log
+from webhook.metrics import Exposition
 
 CA, TLS = "Secret habitat/ca", "Secret habitat/tls"
 
@@ -189,7 +189,7 @@ class Kept:
         self.targets = Targets(world, late)
         self.events: list[tuple[str, str, str]] = []  # (about, reason, note)
         self.leading = True
-        self.registry = CollectorRegistry()
+        self.exposition = Exposition()
         self._stream = io.BytesIO()
         self.keeper = Keeper(
             MemoryStore(world, CA),
@@ -200,7 +200,7 @@ class Kept:
             allowed=lambda: self.leading,
             tell=lambda name, _kind, reason, note: self.events.append((name, reason, note)),
             tell_configuration=lambda about, _kind, reason, note: self.events.append((about.name, reason, note)),
-            metrics=CertificateMetrics(self.registry),
+            metrics=CertificateMetrics(self.exposition),
             log=Log("debug", self._stream),
         )
 
@@ -219,4 +219,4 @@ class Kept:
         return [reason for _, reason, _ in self.events]
 
     def metric(self, name: str, **labels: str) -> float | None:
-        return self.registry.get_sample_value(f"habitat_webhook_{name}", labels)
+        return self.exposition.registry.get_sample_value(f"habitat_webhook_{name}", labels)

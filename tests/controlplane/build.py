@@ -29,9 +29,12 @@ class BuildError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Program:
+    """tags: build tags, "" for none."""
+
     name: str
     module: str
     package: str
+    tags: str = ""
 
 
 PROGRAMS = (
@@ -44,6 +47,8 @@ PROGRAMS = (
 )
 # Not of the control plane, and built only for what needs it.
 HELM = Program("helm", "helm", "helm.sh/helm/v4/cmd/helm")
+# Without the clients of every cloud, by which a Prometheus finds what to scrape: they take most of the time to build.
+PROMTOOL = Program("promtool", "promtool", "github.com/prometheus/prometheus/cmd/promtool", tags="remove_all_sd")
 # What envtest ships in a KUBEBUILDER_ASSETS folder; the others are taken from there too when they are present.
 ASSETS = frozenset({"etcd", "kube-apiserver", "kubectl"})
 
@@ -74,6 +79,11 @@ def ensure_binaries(*, stream: TextIO | None = None) -> dict[str, Path]:
 def ensure_helm(*, stream: TextIO | None = None) -> Path:
     """The program `helm`, built when it is missing; see ensure_binaries. Raises BuildError, ToolchainError."""
     return _build_program(HELM, label="building helm", stream=stream)
+
+
+def ensure_promtool(*, stream: TextIO | None = None) -> Path:
+    """The program `promtool`, built when it is missing; see ensure_binaries. Raises BuildError, ToolchainError."""
+    return _build_program(PROMTOOL, label="building promtool", stream=stream)
 
 
 def build_go(module: Path, output_name: str, *, package: str = ".", stream: TextIO | None = None) -> Path:
@@ -122,9 +132,17 @@ def _linker_flags(module: str) -> tuple[str, ...]:
 def _build_program(program: Program, *, label: str, stream: TextIO | None) -> Path:
     directory = MODULES / program.module
     flags = _linker_flags(program.module)
-    key = content_key([*flags, *_platform()], [directory / "go.mod", directory / "go.sum"])
-    target = cache_root() / f"{program.module}-{key}" / "bin" / program.name
-    return _build_once(target, program.package, directory=directory, linker_flags=flags, label=label, stream=stream)
+    tags = (program.tags,) if program.tags else ()
+    key = content_key([*flags, *tags, *_platform()], [directory / "go.mod", directory / "go.sum"])
+    return _build_once(
+        cache_root() / f"{program.module}-{key}" / "bin" / program.name,
+        program.package,
+        directory=directory,
+        linker_flags=flags,
+        tags=program.tags,
+        label=label,
+        stream=stream,
+    )
 
 
 def _platform() -> tuple[str, str]:
@@ -139,6 +157,7 @@ def _build_once(
     linker_flags: Sequence[str],
     label: str,
     stream: TextIO | None,
+    tags: str = "",
 ) -> Path:
     """Builds `package` into `target` unless it is there; safe when several processes do the same at once."""
     if target.exists():
@@ -150,14 +169,14 @@ def _build_once(
         toolchain = find_toolchain(required_version(directory / "go.mod"), stream=stream)
         unfinished = target.with_name(f".{target.name}.part")
         with Progress(label, stream) as progress:
-            command = _command(toolchain, package, unfinished, linker_flags)
+            command = _command(toolchain, package, unfinished, linker_flags, tags)
             _compile(command, directory, toolchain.environment(), progress)
         unfinished.replace(target)
     return target
 
 
-def _command(toolchain: Toolchain, package: str, output: Path, linker_flags: Sequence[str]) -> list[str]:
-    flags = ["-trimpath", f"-ldflags={' '.join(linker_flags)}"]
+def _command(toolchain: Toolchain, package: str, output: Path, linker_flags: Sequence[str], tags: str) -> list[str]:
+    flags = ["-trimpath", f"-ldflags={' '.join(linker_flags)}", f"-tags={tags}"]
     return [str(toolchain.go), "build", *flags, "-o", str(output), package]
 
 

@@ -21,6 +21,7 @@ from tests.controlplane.build import (
     build_go,
     ensure_binaries,
     ensure_helm,
+    ensure_promtool,
 )
 from tests.controlplane.cache import cache_root, content_key
 from tests.controlplane.locks import FileLock
@@ -28,7 +29,7 @@ from tests.controlplane.progress import Progress
 from tests.controlplane.toolchain import ToolchainError, find_toolchain, required_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -130,17 +131,20 @@ def test_every_missing_program_is_built_and_found_again(cache: Path, monkeypatch
     assert stamped == {"kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
 
 
-def test_helm_is_built_only_for_those_who_ask_for_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "ensure"), [("helm", ensure_helm), ("promtool", ensure_promtool)])
+def test_tools_are_built_only_for_those_who_ask_for_them(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, ensure: Callable[[], Path]
+) -> None:
     def compile_nothing(
         command: list[str], directory: Path, environment: Mapping[str, str], progress: Progress
     ) -> None:
         Path(command[command.index("-o") + 1]).touch(mode=0o700)
 
     monkeypatch.setattr(build, "_compile", compile_nothing)
-    assert "helm" not in ensure_binaries()
-    helm = ensure_helm()
-    assert (helm.name, ensure_helm()) == ("helm", helm)
-    assert helm.is_relative_to(cache)
+    assert name not in ensure_binaries()
+    tool = ensure()
+    assert (tool.name, ensure()) == (name, tool)
+    assert tool.is_relative_to(cache)
 
 
 def test_programs_of_kubebuilder_assets_are_preferred(

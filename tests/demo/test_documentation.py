@@ -7,18 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.page import anchors
 from webhook.decide import Reason
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((PROJECT / "docs").glob("*.md")), PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"]
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
-_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
-
-
-def anchors(page: Path) -> set[str]:
-    """As GitHub makes them: lower case, spaces to hyphens, punctuation dropped."""
-    headings = _HEADING.findall(page.read_text())
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

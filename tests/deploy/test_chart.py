@@ -124,7 +124,6 @@ CONTRADICTIONS = {
     "serve.hostNetwork=true": "serve.port is 10250, which is the kubelet's on every node",
     "certificates.managed.caDays=60": "Set caDays to 90 or more, or leafDays to less",
     "serve.healthPort=10250": "serve.port and serve.healthPort are both 10250",
-    "monitoring.dashboards.enabled=true": "this version of the chart has no dashboard yet",
 }
 
 

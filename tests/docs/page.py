@@ -7,9 +7,16 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _SECTION = re.compile(r"^#+ (?P<title>.+)\n(?P<text>(?:(?!#+ ).*\n)*)", re.MULTILINE)
 _BLOCK = re.compile(r"^ *```console\n(?P<lines>.*?)^ *```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(?P<command>(?:kubectl|habitat-webhook) [^`]+)`")
+
+
+def anchors(page: str | Path) -> set[str]:
+    """Of its headings, as GitHub makes them: lower case, spaces to hyphens, punctuation dropped. page: in docs/."""
+    headings = _HEADING.findall((DOCS / page).read_text())
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def commands(page: str) -> dict[str, list[str]]:

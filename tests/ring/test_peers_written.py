@@ -110,7 +110,7 @@ def members(stock: Stock) -> list[Member]:
 
 
 def observed(metrics: Metrics) -> float:
-    return metrics.registry.get_sample_value("habitat_webhook_peers_written_seconds_count") or 0.0
+    return metrics.exposition.registry.get_sample_value("habitat_webhook_peers_written_seconds_count") or 0.0
 
 
 def test_pod_without_peers_is_written_before_all_lists_that_lost_a_name(bench: Bench, stock: Stock) -> None:

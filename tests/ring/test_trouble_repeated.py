@@ -86,7 +86,7 @@ def user(*, started: bool) -> Member:
 
 
 def gauge(metrics: Metrics, name: str) -> float | None:
-    return metrics.registry.get_sample_value(f"habitat_webhook_{name}")
+    return metrics.exposition.registry.get_sample_value(f"habitat_webhook_{name}")
 
 
 def foreign() -> dict[str, Any]:

@@ -22,7 +22,7 @@ from certs.observed import Observed
 from certs.rotation import OF_THE_LEAF, Action, Policy, Step, View
 from certs.stores import Changed, Store, Stored
 from webhook.certificates.configurations import Configuration
-from webhook.certificates.metrics import CertificateMetrics
+from webhook.certificates.metrics import STEPS, CertificateMetrics
 from webhook.kube.errors import ApiError
 from webhook.kube.events import Kind
 from webhook.log import Log
@@ -197,7 +197,8 @@ class Keeper:
     def _decide(self, view: View) -> Step:
         self._metrics.situation(rotation.state(view.authorities, view.now))
         if view.authorities:
-            self._metrics.ca.set((view.authorities.current.not_after - view.now).total_seconds())
+            current = view.authorities.current
+            self._metrics.authority(current.certificate.not_valid_before_utc, current.not_after, view.now)
         step = rotation.decide(view, self._policy)
         self._say("wait", step.why if step.action is Action.WAIT else "")
         return step
@@ -238,7 +239,7 @@ class Keeper:
         self._metrics.steps[step.action].inc()
         self._log("info", f"certificates: {step.action}", store=store.name, why=step.why)
         if step.action is not Action.BUNDLE:
-            self._tell(store.name, "Normal", _REASONS[step.action], f"{_NOTES[step.action]}: {step.why}.")
+            self._tell(store.name, "Normal", _REASONS[step.action], f"{STEPS[step.action].rstrip('.')}: {step.why}.")
 
     # caBundles
 
@@ -330,13 +331,4 @@ _REASONS = {
     Action.SIGN: "CaSigns",
     Action.PUBLISH: "CaPublished",
     Action.ISSUE: "LeafIssued",
-}
-_NOTES = {
-    Action.CREATE: "A CA was made",
-    Action.KEEP: "A CA stays trusted",
-    Action.RETIRE: "A CA has left every caBundle",
-    Action.WITHDRAW: "The next CA was taken back",
-    Action.SIGN: "The next CA has become the current one",
-    Action.PUBLISH: "The next CA was made and is being published",
-    Action.ISSUE: "A leaf was issued",
 }

@@ -48,7 +48,13 @@ class Certificates:
         self._metrics = metrics
         self._namespace = namespace
         self._leading = leading
-        self._events = Recorder(client, controller="habitat.sh/certificate-controller", instance=identity, log=log)
+        self._events = Recorder(
+            client,
+            controller="habitat.sh/certificate-controller",
+            instance=identity,
+            log=log,
+            dropped=metrics.exposition.events_dropped.inc,
+        )
         self._configurations = Configurations(client, self._wake, resync=resync, log=log)
         self._keeper = Keeper(
             Secret(client, namespace, authority, "Opaque"),

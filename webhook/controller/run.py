@@ -59,7 +59,7 @@ def run(settings: Settings) -> None:
                 resync=settings.resync,
                 leading=process.leading,
                 identity=identity,
-                metrics=CertificateMetrics(metrics.registry),
+                metrics=CertificateMetrics(metrics.exposition),
                 log=log,
             )
         )

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -68,7 +68,7 @@ class Recorder:
 
     controller: reportingController, a qualified name. instance: reportingInstance, such as the pod's name.
     limit: events that may wait. repeat: seconds between two writes of the same event. window: seconds without it after
-    which the same words are a new event.
+    which the same words are a new event. dropped: told of occurrences that no event will tell of.
     """
 
     def __init__(
@@ -81,9 +81,12 @@ class Recorder:
         limit: int = 1000,
         repeat: float = 30.0,
         window: float = 600.0,
+        dropped: Callable[[int], object] = lambda _count: None,
     ) -> None:
         self.dropped = 0
         """Occurrences that no event tells of."""
+
+        self._tell_dropped = dropped
 
         self._client = client
         self._controller = controller
@@ -131,7 +134,7 @@ class Recorder:
             entry = self._entries.get(key)
             if entry is None:
                 if len(self._due) >= self._limit or self._ends < float("inf"):
-                    self.dropped += 1
+                    self._drop(1)
                     return
                 entry = _Entry(key, dict(regarding), kind, reason, action, note, now)
                 self._entries[key] = entry
@@ -140,6 +143,10 @@ class Recorder:
             self._entries.move_to_end(key)
             if not entry.queued:
                 self._queue(entry, max(clock, entry.written_at + self._repeat))
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        self._tell_dropped(count)
 
     def _forget(self, clock: float) -> None:
         """Drop what was written and not said again for the window, and the oldest where there is too much."""
@@ -244,7 +251,7 @@ class Recorder:
             if not entry.queued:
                 self._queue(entry, self._wait_until)
             return
-        self.dropped += entry.count - entry.written
+        self._drop(entry.count - entry.written)
         self._entries.pop(entry.key, None)
         if entry.queued:  # said again while it was being written
             self._due = [waiting for waiting in self._due if waiting[2] is not entry]

@@ -82,7 +82,13 @@ class Controller:
         secrets = self._versions(client, "Secret", "secrets") if settings.watch_secrets else None
         self._pods = pods
 
-        self._events = Recorder(client, controller="habitat.sh/ring-controller", instance=identity, log=log)
+        self._events = Recorder(
+            client,
+            controller="habitat.sh/ring-controller",
+            instance=identity,
+            log=log,
+            dropped=metrics.exposition.events_dropped.inc,
+        )
         self._acting = threading.Event()
         self._busy = threading.Condition()
         self._looks = 0  # looks under way
@@ -117,7 +123,7 @@ class Controller:
         )
         self._threads = [threading.Thread(target=self._work, name=f"look-{n}", daemon=True) for n in range(LOOKERS)]
         self._threads.append(threading.Thread(target=self._count, name="count", daemon=True))
-        metrics.watch(depth=lambda: len(self._queue), silence=self._silence, dropped=lambda: self._events.dropped)
+        metrics.watch(depth=lambda: len(self._queue), silence=self._silence)
 
     # -- life ---------------------------------------------------------------------------------------------------------
     def start(self) -> None:

@@ -8,7 +8,11 @@ from typing import Literal, TypeAlias
 from webhook.namespaces import Namespace
 
 Result: TypeAlias = Literal["found", "absent", "failed"]
-RESULTS: tuple[Result, ...] = Result.__args__  # type: ignore[attr-defined]  # typing keeps it there
+RESULTS: dict[Result, str] = {
+    "found": "It is there.",
+    "absent": "There is none of that name.",
+    "failed": "The API server has not said; the review is answered by 503.",
+}
 
 
 class NamespaceError(Exception):

@@ -99,6 +99,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         """Called by the worker when it accepts connections: the one line that tells which ports were taken."""
         self.metrics.watch(
             expiry=self.certificate.expires_in,
+            lifetime=self.certificate.lifetime,
             in_flight=lambda: sum(c.secure and c.phase in ("request", "answer") for c in worker.connections),
             connections=lambda: len(worker.connections),
         )

@@ -29,7 +29,7 @@ class Certificate:
     ) -> None:
         self.paths = (certificate, key)
         self.context: ssl.SSLContext | None = None
-        self.not_after: datetime | None = None
+        self.validity: tuple[datetime, datetime] | None = None
         self._loaded, self._refused = loaded, refused
         self._seen: tuple[Identity, ...] | None = None
 
@@ -52,7 +52,7 @@ class Certificate:
     def _read(self) -> None:
         certificate, key = self.paths
         try:
-            not_after = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+            read = x509.load_pem_x509_certificate(certificate.read_bytes())
             context = _context(certificate, key)
         except (OSError, ValueError, x509.InvalidVersion) as error:  # ssl.SSLError is an OSError
             reason = getattr(error, "reason", None) or error
@@ -60,8 +60,8 @@ class Certificate:
                 f"{certificate} and {key} are no pair of certificate and key in PEM ({reason}); {self._fallback}"
             )
             return
-        self.context, self.not_after = context, not_after
-        self._loaded(not_after)
+        self.context, self.validity = context, (read.not_valid_before_utc, read.not_valid_after_utc)
+        self._loaded(read.not_valid_after_utc)
 
     @property
     def _fallback(self) -> str:
@@ -69,9 +69,11 @@ class Certificate:
 
     def expires_in(self) -> float:
         """Seconds until the served certificate expires by wall clock; NaN while there is none."""
-        if self.not_after is None:
-            return math.nan
-        return (self.not_after - datetime.now(UTC)).total_seconds()
+        return (self.validity[1] - datetime.now(UTC)).total_seconds() if self.validity else math.nan
+
+    def lifetime(self) -> float:
+        """Seconds from the beginning of its validity to the end; NaN while there is none."""
+        return (self.validity[1] - self.validity[0]).total_seconds() if self.validity else math.nan
 
 
 def _context(certificate: Path, key: Path) -> ssl.SSLContext:
