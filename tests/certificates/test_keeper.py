@@ -388,7 +388,7 @@ def test_no_key_is_in_any_log_line_or_event_or_metric(world: World) -> None:
     world.put(CA, right)
     world.put(TLS, replace(world.secrets[TLS], data={**world.secrets[TLS].data, "ca.crt": right.data["ca.key"]}))
     kept.look()
-    shown = (kept.events, list(kept.registry.collect()), world.secrets, cas.decode(right.data))
+    shown = (kept.events, list(kept.exposition.registry.collect()), world.secrets, cas.decode(right.data))
     said = kept.text + "".join(map(repr, shown))
     assert "PRIVATE" not in said
     for key in keys:
