@@ -18,8 +18,13 @@ class Log:
     """Lines from `level` up go to `stream`, each in one write."""
 
     def __init__(self, level: str = "info", stream: BinaryIO | None = None) -> None:
-        self.least = _number(level)
+        self._given = self.least = _number(level)
         self.stream = stream
+
+    def switch(self) -> str:
+        """Log everything from now on, or again from the level that was given; which of the two it is, in a word."""
+        self.least = self._given if self.least == logging.DEBUG else logging.DEBUG
+        return logging.getLevelName(self.least).lower()
 
     def __call__(self, level: str, message: str, **fields: Any) -> None:
         """One line: time, level, message, then the fields. Fields must be what JSON can hold."""

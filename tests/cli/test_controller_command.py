@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
+
+from tests.controlplane.client import wait_for
+from tests.support.controller import controller
 
 
 def kubeconfig(path: Path) -> Path:
@@ -31,3 +36,17 @@ def test_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert f"--metrics-listen is '{listen}', which cannot be had (Address already in use)" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_sighup_has_everything_logged_and_again_what_was(tmp_path: Path) -> None:
+    """Also while no API server answers, which is when one wants to know more."""
+    with controller(tmp_path / "process", kubeconfig(tmp_path / "config"), "--log-level=error") as process:
+
+        def levels() -> list[str]:
+            return [line["log_level"] for line in process.lines() if line["message"] == "log level"]
+
+        os.kill(process.pid, signal.SIGHUP)
+        wait_for("everything to be logged", lambda: levels() == ["debug"], seconds=20)
+        os.kill(process.pid, signal.SIGHUP)
+        wait_for("what was logged before", lambda: levels() == ["debug", "error"], seconds=20)
+        assert process.stop() == 0

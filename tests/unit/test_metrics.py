@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import get_args
 
@@ -46,7 +47,7 @@ def test_a_metric_says_what_it_counts_and_is_on_the_page_with_its_labels(metric:
 def test_latency_is_measured_from_a_tenth_of_a_millisecond_to_a_second() -> None:
     buckets = roles()["serve"]["habitat_webhook_review_duration_seconds"].buckets
     assert (buckets[0], buckets[-1]) == (0.0001, 1)
-    assert all(a < b <= 2.5 * a for a, b in zip(buckets, buckets[1:], strict=False))
+    assert all(a < b <= 2.5 * a for a, b in itertools.pairwise(buckets))
 
 
 def test_reasons_of_reviews_are_those_of_decisions() -> None:

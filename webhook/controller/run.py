@@ -28,6 +28,7 @@ def run(settings: Settings) -> None:
     Raises ConfigError, and SettingError for a port that is taken.
     """
     log = Log(settings.log_level)
+    announce = Log("info")  # at any --log-level: with port 0 nothing else tells where it is
     stop = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -37,6 +38,13 @@ def run(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+
+    def switch_log(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        # Not here: the signal may have come in the middle of a line of the log.
+        threading.Thread(target=lambda: announce("info", "log level", log_level=log.switch(), pid=os.getpid())).start()
+
+    signal.signal(signal.SIGHUP, switch_log)
     kubeconfig = settings.kubeconfig if str(settings.kubeconfig) != "." else None
     client = Client.connect(
         kubeconfig, user_agent=f"habitat-webhook-controller/{__version__}", connections=settings.workers * LOOKERS + 8
@@ -76,7 +84,6 @@ def run(settings: Settings) -> None:
             "allowed: a free port of this machine, or port 0 for any"
         ) from None
     health.start()
-    announce = Log("info")  # at any --log-level: with port 0 nothing else tells where it is
     announce(
         "info",
         "controlling",

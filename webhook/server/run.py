@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from webhook import __version__
@@ -38,6 +40,15 @@ class _Logger(Logger):  # type: ignore[misc]  # gunicorn ships no types
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         self.error_log.handlers = [JsonHandler(Log(cfg.loglevel))]
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's, but for SIGHUP: the worker stays, and no connection ends."""
+
+    def handle_hup(self) -> None:
+        """Bring the log to the other level, here for a worker that may come, and in the one that there is."""
+        self.app.log.switch()
+        self.kill_workers(signal.SIGHUP)
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
@@ -92,6 +103,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         }.items():
             self.cfg.set(name, value)
 
+    def run(self) -> None:
+        _Arbiter(self).run()
+
     def load(self) -> WSGI:
         return self.admission
 
@@ -142,6 +156,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         namespaces = Namespaces(client, self.log, read=lambda result: self.metrics.namespace_reads[result].inc())
         self.readiness.conditions["namespaces"] = namespaces.missing
         return namespaces
+
+    def switch_log(self) -> None:
+        """Called by the worker at SIGHUP."""
+        announce = Log("info")  # at any level
+        announce("info", "log level", log_level=self.log.switch(), pid=os.getpid())
 
     def _certificate_loaded(self, not_after: datetime) -> None:
         self.metrics.certificate_loaded.inc()

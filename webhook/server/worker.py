@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import gc
 import math
+import signal
 import ssl
 import time
 from collections.abc import Generator, Iterable
@@ -100,6 +101,14 @@ class ReviewWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         self.server.tick()
         for connection in [c for c in self.connections if c.deadline <= now]:
             self._expire(connection)
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.signal(signal.SIGHUP, self.handle_hup)
+
+    def handle_hup(self, sig: int, frame: Any) -> None:  # noqa: ARG002 - a signal handler's signature
+        """From the arbiter. Done in the loop: the signal may come in the middle of a line of the log."""
+        self.method_queue.defer(self.server.switch_log)
 
     # stopping
 
