@@ -208,6 +208,10 @@ def answer(request: Request, situation: Situation) -> Answer:
         audit["container"] = outcome.container
     if situation.rules.generation:
         audit |= _of_policy(situation.rules, outcome)
+    if outcome.warnings:
+        audit["warnings"] = "\n".join(outcome.warnings)  # eight of 120 characters at most, and nothing secret
+    if outcome.problems:
+        audit["problems"] = ",".join(p.where for p in outcome.problems)[:_AUDIT_LIMIT]
     response: dict[str, Any] = {"uid": request.uid, "allowed": not outcome.problems}
     if outcome.problems:
         causes = [(p.field, outcome.explained(p)) for p in outcome.problems]

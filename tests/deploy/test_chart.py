@@ -253,10 +253,21 @@ def roles_of(account: str, made: list[Document]) -> list[Document]:
 
 
 @pytest.mark.parametrize("name", RENDERED)
-def test_serve_may_read_namespaces_and_nothing_else(name: str) -> None:
+def test_serve_may_read_namespaces_write_events_and_do_nothing_else(name: str) -> None:
     rights = [rule for role in roles_of("habitat-webhook", documents(name)) for rule in role["rules"]]
     watch = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]}
-    assert rights == ([] if name == "minimal" else [watch])
+    write = {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}
+    assert rights == ([] if name == "minimal" else [watch, write])
+
+
+@pytest.mark.parametrize(("values", "writes"), [((), True), (("--set=serve.events=false",), False)])
+def test_without_events_serve_has_no_side_effects(values: tuple[str, ...], writes: bool) -> None:
+    made = [d for d in yaml.safe_load_all(template(*values)) if d]
+    [container] = named(made, "Deployment", "habitat-webhook")["spec"]["template"]["spec"]["containers"]
+    rights = [rule["resources"] for role in roles_of("habitat-webhook", made) for rule in role["rules"]]
+    effects = {w["sideEffects"] for w in named(made, "MutatingWebhookConfiguration", "habitat-webhook")["webhooks"]}
+    assert ("--events" in container["args"], ["events"] in rights) == (writes, writes)
+    assert effects == {"NoneOnDryRun" if writes else "None"}
 
 
 def test_serve_has_a_way_out_only_where_it_calls_the_api() -> None:

@@ -18,6 +18,7 @@ from tests.support.controller_rights import NAMESPACE, SERVE, SERVE_ACCOUNT, Ins
 from tests.support.reviews import encoded, review
 from tests.support.server import WebhookServer, webhook_server
 from tests.support.webhook_config import registration
+from webhook.server.events import WARNED
 
 ENABLED = {"habitat.sh/injection": "enabled"}
 USER = user_name(NAMESPACE, SERVE_ACCOUNT)
@@ -39,7 +40,7 @@ class Place:
         """A second `serve`, which nobody calls but the test."""
         directory = self.directory / name
         directory.mkdir()
-        with webhook_server(directory, f"--kubeconfig={self.kubeconfig}") as server:
+        with webhook_server(directory, f"--kubeconfig={self.kubeconfig}", "--events") as server:
             yield server
 
     def namespace(self, name: str, *, labels: dict[str, str] | None = None, **defaults: str) -> str:
@@ -62,7 +63,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         rights = installed_as_shipped(cluster, SERVE, account=SERVE_ACCOUNT)
         kubeconfig = rights.kubeconfig()
         (directory / "webhook").mkdir()
-        server = stack.enter_context(webhook_server(directory / "webhook", f"--kubeconfig={kubeconfig}"))
+        server = stack.enter_context(webhook_server(directory / "webhook", f"--kubeconfig={kubeconfig}", "--events"))
         made = Place(cluster, rights, kubeconfig, server, directory)
         cluster.wait("serve to be ready", lambda: server.get("/readyz")[0] == 200)
         cluster.apply(json.dumps(registration(server.url, server.files.ca.read_bytes())))
@@ -230,12 +231,77 @@ def test_a_second_server_begins_with_all_of_them(place: Place) -> None:
         assert server.stop() == 0
 
 
+SURPRISING = {"habitat.sh/topologie": "leader"}
+
+
+def events(place: Place, namespace: str, reason: str) -> list[dict[str, Any]]:
+    _, found = place.cluster.request("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
+    return [e for e in found["items"] if e["reason"] == reason]
+
+
+def test_warnings_that_nobody_reads_are_an_event_on_the_owner(place: Place) -> None:
+    namespace = place.namespace("events")
+    body = pod(SURPRISING)
+    template = {
+        "metadata": {"labels": {"app": "web"}, "annotations": body["metadata"]["annotations"]},
+        "spec": body["spec"],
+    }
+    workload = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": template},
+    }
+    place.cluster.apply(json.dumps(workload))
+    place.cluster.wait("the event", lambda: events(place, namespace, WARNED))
+    [event] = events(place, namespace, WARNED)
+    owners = place.cluster.get("replicasets", "-n", namespace)["items"]
+    assert [o["metadata"]["uid"] for o in owners] == [event["regarding"]["uid"]]
+    assert (event["type"], event["reportingController"]) == ("Warning", "habitat.sh/webhook")
+    said = place.cluster.kubectl("describe", "replicaset", "-n", namespace).partition("Events:")[2]
+    assert "did you mean habitat.sh/topology?" in said
+    assert "Warning  InjectionWarning" in said
+
+
+def test_a_dry_run_leads_to_no_event(place: Place) -> None:
+    namespace = place.namespace("dry")
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "1", "controller": True}
+    body = pod(SURPRISING)
+    body["metadata"]["ownerReferences"] = [owner]
+    status, _ = place.cluster.request("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", body)
+    assert status in (201, 403), "403 before the namespace has its ServiceAccount, after the webhook was asked"
+    with place.another("dry") as server:
+        place.cluster.wait("it to be ready", lambda: server.get("/readyz")[0] == 200)
+        assert server.post(encoded(review(body, namespace=namespace, dryRun=True)))[0] == 200
+        assert server.stop() == 0, "what waits is written at the end"
+    assert events(place, namespace, WARNED) == []
+
+
+def test_what_is_said_again_counts_up_and_is_written_at_the_end_of_serve(place: Place) -> None:
+    namespace = place.namespace("again")
+    body = pod(SURPRISING)
+    body["metadata"]["ownerReferences"] = [
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "1", "controller": True}
+    ]
+    with place.another("again") as server:
+        place.cluster.wait("it to be ready", lambda: server.get("/readyz")[0] == 200)
+        server.review(body, namespace=namespace)
+        place.cluster.wait("the event", lambda: events(place, namespace, WARNED))
+        for _ in range(4):
+            server.review(body, namespace=namespace)
+        assert server.metric("events_dropped_total") == 0
+        assert server.stop() == 0
+    [event] = events(place, namespace, WARNED)
+    assert event["series"]["count"] == 5
+
+
 def test_serve_uses_every_right_that_it_has_and_needs_no_other(place: Place) -> None:
     """Before the outage: an API server that has just begun refuses what it has not read the roles of."""
     not_enabled = place.namespace("plain", labels={})
     place.server.review(pod(), namespace=not_enabled)
     done = audit.calls(place.directory, USER)
-    assert {(call.verb, call.resource) for call in done} == {(verb, "namespaces") for verb in ("get", "list", "watch")}
+    used = {(verb, "namespaces") for verb in ("get", "list", "watch")} | {("create", "events"), ("patch", "events")}
+    assert {(call.verb, call.resource) for call in done} == used
     roles = place.rights.roles
     assert [role["metadata"]["name"] for role in roles] == ["habitat-webhook"]
     assert audit.unused_rules(roles, done) == []

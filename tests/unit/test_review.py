@@ -92,8 +92,14 @@ def test_pod_injected_already_gets_no_patch() -> None:
     assert not {"patch", "patchType"} & result.keys()
 
 
-def test_audit_annotations_name_reason_and_container() -> None:
-    assert response()["auditAnnotations"] == {"reason": "Injected", "container": "redis"}
+def test_audit_annotations_say_what_was_decided_and_what_nobody_may_have_read() -> None:
+    quiet = response(pod(SERVICE | {"habitat.sh/license": "accept"}))
+    assert quiet["auditAnnotations"] == {"reason": "Injected", "container": "redis"}
+    warned = response(pod(SERVICE | {"habitat.sh/topologie": "leader"}))
+    assert warned["auditAnnotations"]["warnings"].split("\n") == warned["warnings"]
+    refused = response(pod(SERVICE | {"habitat.sh/topology": "ring", "habitat.sh/group": "a b"}))
+    assert refused["auditAnnotations"]["problems"].split(",") == ["habitat.sh/topology", "habitat.sh/group"]
+    assert "a b" not in str(refused["auditAnnotations"])
 
 
 def test_all_mistakes_are_said_at_once_in_a_422() -> None:

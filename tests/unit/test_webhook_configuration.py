@@ -24,7 +24,7 @@ def selects(raw: dict[str, Any], labels: dict[str, str]) -> bool:
 def test_every_entry_is_called_as_the_contract_says(webhook: dict[str, Any]) -> None:
     assert webhook["admissionReviewVersions"] == ["v1"]
     assert webhook["matchPolicy"] == "Equivalent"
-    assert webhook["sideEffects"] == "None"
+    assert webhook["sideEffects"] == "NoneOnDryRun", "Events"
     assert webhook["reinvocationPolicy"] == "IfNeeded"
     assert webhook["timeoutSeconds"] == 5
     [rule] = webhook["rules"]

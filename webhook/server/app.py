@@ -24,6 +24,7 @@ from webhook.log import Log, trace
 from webhook.namespaces import Namespace
 from webhook.review import Answer, Decision, Request, ReviewError, answer, read, read_workload
 from webhook.server.asking import NamespaceError, Unsettled
+from webhook.server.events import OwnerEvents
 from webhook.server.metrics import EndpointName, ErrorKind, Metrics
 from webhook.server.surroundings import Surroundings
 
@@ -113,12 +114,14 @@ class Admission:
         metrics: Metrics,
         log: Log,
         asked: Mapping[str, Endpoint],
+        events: OwnerEvents | None = None,
     ) -> None:
         self.behind = behind
         self.surroundings = surroundings
         self.metrics = metrics
         self.log = log
         self.endpoints = asked
+        self.events = events
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         endpoint = self.endpoints.get(environ["PATH_INFO"])
@@ -165,6 +168,8 @@ class Admission:
             return self._error(500, message, **about, exception=trace(error))
         seconds = time.perf_counter() - began
         self._record(endpoint, result.decision, seconds)
+        if self.events is not None and endpoint.name == "mutate":
+            self.events.tell(request, result.decision)
         return result.status, result.body
 
     def _error(self, status: int, message: str, *, kind: ErrorKind | None = None, **fields: Any) -> tuple[int, bytes]:
@@ -232,11 +237,18 @@ def _answer_errors(app: flask.Flask, metrics: Metrics) -> None:
         return response
 
 
-def admission_app(surroundings: Surroundings, metrics: Metrics, log: Log, *, engine: Engine = answer) -> flask.Flask:
-    """The application of the TLS port."""
+def admission_app(
+    surroundings: Surroundings,
+    metrics: Metrics,
+    log: Log,
+    *,
+    engine: Engine = answer,
+    events: OwnerEvents | None = None,
+) -> flask.Flask:
+    """The application of the TLS port. events: None to write none."""
     app = flask.Flask("webhook", static_folder=None)
     asked = endpoints(engine)
-    admission = Admission(app.wsgi_app, surroundings, metrics, log, asked)
+    admission = Admission(app.wsgi_app, surroundings, metrics, log, asked, events)
     for path, endpoint in asked.items():
         app.add_url_rule(path, endpoint.name, methods=["POST"], provide_automatic_options=False)
     app.wsgi_app = admission  # type: ignore[method-assign]  # the way Flask documents for middlewares

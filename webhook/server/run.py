@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from webhook.policy.loaded import LoadedPolicy
 from webhook.policy.policy import Policy
 from webhook.review import answer
 from webhook.server.app import WSGI, Engine, Readiness, admission_app, health_app
+from webhook.server.events import OwnerEvents
 from webhook.server.metrics import Metrics
 from webhook.server.settings import API_SERVER_IDLE_SECONDS, ServeSettings
 from webhook.server.surroundings import Surroundings
@@ -25,6 +27,8 @@ from webhook.server.tls import Certificate
 from webhook.server.worker import ReviewWorker
 
 if TYPE_CHECKING:
+    from webhook.kube.client import Client
+    from webhook.kube.events import Recorder
     from webhook.server.namespaces import Namespaces
 
 _HUNG_SECONDS = 30
@@ -66,10 +70,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             settings.tls_cert, settings.tls_key, loaded=self._certificate_loaded, refused=self._certificate_refused
         )
         self.readiness.conditions["certificate"] = self._certificate_missing
+        client = self._client()
+        self.recorder = self._recorder(client) if client and settings.events else None
+        self.namespaces = self._namespaces(client) if client else None
         self.policy = self._followed_policy()
-        self.namespaces = self._namespaces()
         surroundings = Surroundings(settings.engine(), self.namespaces, self.policy)
-        self.admission: WSGI = admission_app(surroundings, self.metrics, self.log, engine=engine)
+        events = OwnerEvents(self.recorder) if self.recorder else None
+        self.admission: WSGI = admission_app(surroundings, self.metrics, self.log, engine=engine, events=events)
         self.health: WSGI = health_app(self.readiness, self.metrics)
         super().__init__()
 
@@ -120,6 +127,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         if self.namespaces is not None:
             self.namespaces.start()
             self.metrics.watch_namespaces(self.namespaces)
+        if self.recorder is not None:
+            self.recorder.start()
         listen, metrics_listen = (_address(listener.getsockname()) for listener in worker.sockets)
         announce = Log("info")  # at any --log-level: with port 0 nothing else tells where the server is
         announce("info", "serving", listen=listen, metrics_listen=metrics_listen, pid=os.getpid(), version=__version__)
@@ -142,20 +151,37 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         """Called by the worker when all reviews are answered."""
         if self.namespaces is not None:
             self.namespaces.stop()
+        if self.recorder is not None:
+            self.recorder.stop()
 
-    def _namespaces(self) -> Namespaces | None:
-        """Raises ConfigError."""
+    def _client(self) -> Client | None:
+        """None when no call is to be made. Raises ConfigError."""
         if self.settings.namespaces == "none":
             return None
         # 20 MiB that a server without a way to an API server does not need
         from webhook.kube.client import Client
-        from webhook.server.namespaces import Namespaces
 
         kubeconfig = self.settings.kubeconfig if str(self.settings.kubeconfig) != "." else None
-        client = Client.connect(kubeconfig, user_agent=f"habitat-webhook-serve/{__version__}")
+        return Client.connect(kubeconfig, user_agent=f"habitat-webhook-serve/{__version__}")
+
+    def _namespaces(self, client: Client) -> Namespaces:
+        from webhook.server.namespaces import Namespaces
+
         namespaces = Namespaces(client, self.log, read=lambda result: self.metrics.namespace_reads[result].inc())
         self.readiness.conditions["namespaces"] = namespaces.missing
         return namespaces
+
+    def _recorder(self, client: Client) -> Recorder:
+        """`start` it in the process that serves."""
+        from webhook.kube.events import Recorder
+
+        return Recorder(
+            client,
+            controller="habitat.sh/webhook",
+            instance=socket.gethostname(),
+            log=self.log,
+            dropped=self.metrics.exposition.events_dropped.inc,
+        )
 
     def switch_log(self) -> None:
         """Called by the worker at SIGHUP."""

@@ -47,6 +47,10 @@ class ServeSettings:
         choices=NAMESPACES,
     )
     kubeconfig: Path = setting(Path(), "Kubeconfig to use; without one the pod's ServiceAccount, else $KUBECONFIG.")
+    events: bool = setting(
+        default=False,
+        doc="Also write Events on the owners of pods whose warnings nobody reads; needs the right to write Events.",
+    )
     own_namespace: str = setting("", "Namespace the webhook runs in; its pods are never injected.")
     cluster_domain: str = setting("cluster.local", "DNS domain of the cluster, for the name of a ring's Service.")
     shared_rings: str = setting(

@@ -38,6 +38,11 @@ Whether `serve` talks to the API server: true or false. A token that it does not
 {{ eq .Values.serve.namespaces "watch" }}
 {{- end }}
 
+{{/* Whether `serve` writes Events: true or false. */}}
+{{- define "habitat-webhook.serveWritesEvents" -}}
+{{ and .Values.serve.events (eq .Values.serve.namespaces "watch") }}
+{{- end }}
+
 {{/* Fields of a role's pod that say who it is and where it runs. */}}
 {{- define "habitat-webhook.pod" -}}
 # A Service's variables (HABITAT_WEBHOOK_SERVICE_HOST, …) begin like those of the settings.
