@@ -65,6 +65,33 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel("Errors a second", "By kind; `internal` is our own.", {"{{kind}}": rate(W + "errors_total", "kind")}),
         Panel(
+            "Workloads a second",
+            "What was said to whoever applied them, and the warnings by code.",
+            {
+                "{{result}}": rate(W + "workload_reviews_total", "result"),
+                "{{code}}": rate(W + "workload_warnings_total", "code"),
+            },
+        ),
+        Panel(
+            "Namespaces",
+            "How many the webhook knows, and the servers that do not know all of them yet.",
+            {
+                "known": f"max({W}namespaces)",
+                "servers that have not read them": f"count({W}namespaces_synced == 0) or vector(0)",
+            },
+        ),
+        Panel(
+            "Age of what is known of namespaces",
+            "The API server gives a sign of life once a minute.",
+            {"oldest": f"max({W}namespaces_age_seconds)"},
+            unit="s",
+        ),
+        Panel(
+            "Namespaces that had to be asked for, an hour",
+            "By result: a few a day are usual, for namespaces a moment old.",
+            {"{{result}}": f"sum by (result) (increase({W}namespace_reads_total[1h]))"},
+        ),
+        Panel(
             "Load",
             "Open connections, and requests under way.",
             {"connections": f"sum({W}connections)", "requests": f"sum({W}in_flight_requests)"},
