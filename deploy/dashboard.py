@@ -92,6 +92,13 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             {"{{result}}": f"sum by (result) (increase({W}namespace_reads_total[1h]))"},
         ),
         Panel(
+            "Pods without the Supervisor that they ask for",
+            "As the controller has counted them within the last five minutes.",
+            {"": f"max({W}pods_not_injected)"},
+            number=True,
+            wrong=1,
+        ),
+        Panel(
             "Load",
             "Open connections, and requests under way.",
             {"connections": f"sum({W}connections)", "requests": f"sum({W}in_flight_requests)"},

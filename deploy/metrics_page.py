@@ -16,6 +16,7 @@ from webhook.certificates.metrics import CertificateMetrics
 from webhook.metrics import PREFIX, Exposition, Metric
 from webhook.ring.metrics import Metrics as ControllerMetrics
 from webhook.server.metrics import Metrics as ServeMetrics
+from webhook.slipped.part import Metrics as SlippedMetrics
 
 RULES = Path(__file__).parent / "chart" / "dashboards" / "alerts.yaml"
 INTRODUCTION = """\
@@ -42,6 +43,7 @@ def roles() -> dict[str, Mapping[str, Metric]]:
     """Role -> what it declares, by the exposed name."""
     serve, controller = ServeMetrics(), ControllerMetrics()
     CertificateMetrics(controller.exposition)
+    SlippedMetrics(controller.exposition)
     return {"serve": serve.exposition.declared, "controller": controller.exposition.declared}
 
 

@@ -33,6 +33,8 @@ WELL: Mapping[str, str] = {
     f'apiserver_admission_webhook_rejection_count{{{NAME},error_type="calling_webhook_error"}}': "0",
     f"apiserver_admission_webhook_fail_open_count{{{NAME}}}": "0",
     "habitat_webhook_connections": "3",
+    'habitat_webhook_pods_not_injected{instance="leads"}': "0",
+    'habitat_webhook_pods_not_injected{instance="stands by"}': "NaN",
     'habitat_webhook_errors_total{kind="internal"}': "0",
     'habitat_webhook_errors_total{kind="tls"}': "2",
     'habitat_webhook_errors_total{kind="overloaded"}': "0",
@@ -73,6 +75,7 @@ ILL: Mapping[str, Mapping[str, str | None]] = {
         f'apiserver_admission_webhook_rejection_count{{{NAME},error_type="calling_webhook_error"}}': "0+1"
     },
     "HabitatWebhookFailsOpen": {f"apiserver_admission_webhook_fail_open_count{{{NAME}}}": "0+1"},
+    "HabitatWebhookPodsNotInjected": {'habitat_webhook_pods_not_injected{instance="leads"}': "2"},
     "HabitatWebhookInternalErrors": {'habitat_webhook_errors_total{kind="internal"}': "0+1"},
     "HabitatWebhookHandshakesFail": {'habitat_webhook_errors_total{kind="tls"}': "0+1"},
     "HabitatWebhookOverloaded": {'habitat_webhook_errors_total{kind="overloaded"}': "0+1"},

@@ -15,11 +15,14 @@ from webhook.certificates.part import Certificates
 from webhook.controller.health import Health
 from webhook.controller.process import Part, Process
 from webhook.controller.settings import Settings
+from webhook.decide import Settings as Engine
 from webhook.kube.client import Client
 from webhook.log import Log
 from webhook.ring.controller import LOOKERS, Controller
 from webhook.ring.metrics import Metrics
 from webhook.settings import SettingError, address
+from webhook.slipped.part import Metrics as SlippedMetrics
+from webhook.slipped.part import Slipped
 
 
 def run(settings: Settings) -> None:
@@ -68,6 +71,22 @@ def run(settings: Settings) -> None:
                 leading=process.leading,
                 identity=identity,
                 metrics=CertificateMetrics(metrics.exposition),
+                log=log,
+            )
+        )
+    if settings.injection_check:
+        parts.append(
+            Slipped(
+                client,
+                Engine(
+                    own_namespace=process.namespace,
+                    cluster_domain=settings.cluster_domain,
+                    shared_rings=settings.shared(),
+                ),
+                every=settings.injection_check,
+                leading=process.leading,
+                identity=identity,
+                metrics=SlippedMetrics(metrics.exposition),
                 log=log,
             )
         )

@@ -37,6 +37,9 @@ class ControllerSettings:
     wave_patience: float = _setting(30.0, "Seconds that a wave waits for the pods of the last one to be ready again.")
     resync: float = _setting(600.0, "Seconds after which every ring is looked at again though nothing has happened.")
     key_check: float = _setting(60.0, "Seconds after which it is checked that a ring's managed key still exists.")
+    injection_check: float = _setting(
+        300.0, "Seconds between two looks for pods that ask for an injection and run without one; 0 for never."
+    )
     workers: int = _setting(16, "Writes to pods of one ring at the same time.")
     log_level: str = _setting("info", f"Least level that is logged: {', '.join(LOG_LEVELS)}.", choices=LOG_LEVELS)
 
@@ -80,5 +83,6 @@ _BOUNDS: Bounds = {
     "wave_patience": (0.1, 3600),
     "resync": (1, 86_400),
     "key_check": (1, 86_400),
+    "injection_check": (0, 86_400),
     "workers": (1, 64),
 }

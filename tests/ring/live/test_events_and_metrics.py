@@ -11,12 +11,15 @@ from tests.ring.live.installation import SHARED, Installation
 from tests.ring.live.observing import heard, leading
 from tests.support.controller import ControllerProcess
 from webhook.ring.metrics import Metrics
+from webhook.slipped.part import Metrics as SlippedMetrics
 
 RING, SERVICE, APPLICATION = "orchestra", "habitat-ring-orchestra", "violins"
-DECLARED = Metrics().exposition.declared
+_METRICS = Metrics()
+SlippedMetrics(_METRICS.exposition)
+DECLARED = _METRICS.exposition.declared
 ASKED = {
     "verb": {"get", "list", "watch", "create", "update", "patch", "delete"},
-    "resource": {"pods", "services", "configmaps", "secrets", "events", "leases"},
+    "resource": {"pods", "services", "configmaps", "secrets", "events", "leases", "namespaces"},
 }
 """Values of labels that are not listed where the metric is declared."""
 
