@@ -35,6 +35,9 @@ _HUNG_SECONDS = 30
 """A worker that gives no sign for so long is replaced by the arbiter."""
 
 _EXIT_SECONDS = 5
+_EVENT_SECONDS = 4.0
+"""So long Events that wait are still written at the end; less than _EXIT_SECONDS."""
+
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the arbiter's heartbeat file: a disk could stall it
 
 
@@ -149,10 +152,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def stop(self) -> None:
         """Called by the worker when all reviews are answered."""
+        if self.recorder is not None:
+            self.recorder.stop(_EVENT_SECONDS)
         if self.namespaces is not None:
             self.namespaces.stop()
-        if self.recorder is not None:
-            self.recorder.stop()
 
     def _client(self) -> Client | None:
         """None when no call is to be made. Raises ConfigError."""
