@@ -104,6 +104,30 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             {"connections": f"sum({W}connections)", "requests": f"sum({W}in_flight_requests)"},
         ),
     ),
+    "Policy": (
+        Panel(
+            "A policy that cannot be used",
+            "Webhook pods whose file is refused, and which keep the one before.",
+            {"": f"sum({W}policy_last_error)"},
+            number=True,
+            wrong=1,
+        ),
+        Panel(
+            "Policy in force",
+            "Which one since the start of a pod, and how many rules it has.",
+            {"generation": f"max({W}policy_generation)", "rules": f"max({W}policy_rules)"},
+        ),
+        Panel(
+            "Rules that pods did not meet, a second",
+            "By action; what warn and audit let through, enforcing would refuse.",
+            {"{{action}}": rate(W + "policy_unmet_total", "action")},
+        ),
+        Panel(
+            "Policies read in an hour",
+            "By each webhook pod.",
+            {"{{result}}": f"sum by (result) (increase({W}policy_loads_total[1h]))"},
+        ),
+    ),
     "Certificates": (
         Panel(
             "Served certificate",

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.docs.page import DOCS
-from webhook.server.events import REASONS
+from webhook.server.events import POLICY_REFUSED, REASONS
 from webhook.slipped.part import REASON
 
 _WRITTEN = re.compile(r'"(?:Normal|Warning)",\s*"([A-Z]\w+)"')
@@ -15,7 +15,7 @@ _SOURCES = sorted((DOCS.parent / "webhook").rglob("*.py"))
 FOUND = (
     {reason: path.name for path in _SOURCES for reason in _WRITTEN.findall(path.read_text()) if reason != "Warning"}
     | dict.fromkeys(REASONS, "events.py")
-    | {REASON: "slipped"}
+    | {REASON: "slipped", POLICY_REFUSED: "run.py"}
 )
 
 

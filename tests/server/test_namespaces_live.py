@@ -18,7 +18,7 @@ from tests.support.controller_rights import NAMESPACE, SERVE, SERVE_ACCOUNT, Ins
 from tests.support.reviews import encoded, review
 from tests.support.server import WebhookServer, webhook_server
 from tests.support.webhook_config import registration
-from webhook.server.events import WARNED
+from webhook.server.events import POLICY_REFUSED, WARNED
 
 ENABLED = {"habitat.sh/injection": "enabled"}
 USER = user_name(NAMESPACE, SERVE_ACCOUNT)
@@ -36,11 +36,11 @@ class Place:
     directory: Path
 
     @contextlib.contextmanager
-    def another(self, name: str) -> Iterator[WebhookServer]:
+    def another(self, name: str, *flags: str) -> Iterator[WebhookServer]:
         """A second `serve`, which nobody calls but the test."""
         directory = self.directory / name
         directory.mkdir()
-        with webhook_server(directory, f"--kubeconfig={self.kubeconfig}", "--events") as server:
+        with webhook_server(directory, f"--kubeconfig={self.kubeconfig}", "--events", *flags) as server:
             yield server
 
     def namespace(self, name: str, *, labels: dict[str, str] | None = None, **defaults: str) -> str:
@@ -293,6 +293,18 @@ def test_what_is_said_again_counts_up_and_is_written_at_the_end_of_serve(place: 
         assert server.stop() == 0
     [event] = events(place, namespace, WARNED)
     assert event.get("series", {}).get("count") == 5, server.lines()[-5:]
+
+
+def test_a_policy_that_cannot_be_used_is_an_event_on_its_config_map(place: Place, tmp_path: Path) -> None:
+    namespace, policy = place.namespace("policies"), tmp_path / "policy.yaml"
+    policy.write_text("apiVersion: policy.habitat.sh/v1\nkind: Policy\nrules: 7\n")
+    flags = (f"--policy={policy}", "--policy-config-map=ours", f"--own-namespace={namespace}")
+    with place.another("refused", *flags) as server:
+        place.cluster.wait("the event", lambda: events(place, namespace, POLICY_REFUSED))
+        assert server.metric("policy_last_error") == 1
+    [event] = events(place, namespace, POLICY_REFUSED)
+    assert (event["regarding"]["kind"], event["regarding"]["name"]) == ("ConfigMap", "ours")
+    assert f"{policy}:3:" in event["note"]
 
 
 def test_serve_uses_every_right_that_it_has_and_needs_no_other(place: Place) -> None:

@@ -23,6 +23,10 @@ REASONS: Mapping[str, str] = {
 """Reason of an Event -> what it means."""
 
 
+POLICY_REFUSED = "PolicyRefused"
+"""On the ConfigMap of the policy."""
+
+
 class Sink(Protocol):
     """What takes an Event: webhook.kube.events.Recorder, named so as not to load the API client for those without."""
 

@@ -19,7 +19,7 @@ from webhook.policy.loaded import LoadedPolicy
 from webhook.policy.policy import Policy
 from webhook.review import answer
 from webhook.server.app import WSGI, Engine, Readiness, admission_app, health_app
-from webhook.server.events import OwnerEvents
+from webhook.server.events import POLICY_REFUSED, OwnerEvents
 from webhook.server.metrics import Metrics
 from webhook.server.settings import API_SERVER_IDLE_SECONDS, ServeSettings
 from webhook.server.surroundings import Surroundings
@@ -214,6 +214,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         self.metrics.policy_refused.inc()
         self.metrics.policy_error.set(1)
         self.log("error", f"policy not loaded, the last good one stays: {reason}", path=self.settings.policy)
+        settings = self.settings
+        if self.recorder is not None and settings.policy_config_map and settings.own_namespace:
+            about = {"apiVersion": "v1", "kind": "ConfigMap"}
+            about |= {"namespace": settings.own_namespace, "name": settings.policy_config_map}
+            self.recorder.event(about, "Warning", POLICY_REFUSED, f"The last good policy stays in force: {reason}")
 
     def _certificate_missing(self) -> str | None:
         if self.certificate.current() is not None:

@@ -59,6 +59,10 @@ class ServeSettings:
     policy: str = setting(
         "", "File with the cluster-wide policy; read again whenever it is replaced. Without it there is none."
     )
+    policy_config_map: str = setting(
+        "",
+        "ConfigMap, of --own-namespace, that the policy is mounted from: an Event on it says when it cannot be used.",
+    )
     docs_url: str = setting(DOCS_URL, "Address of the documentation that error messages link to.")
     log_level: str = setting("info", f"Least level that is logged: {', '.join(LOG_LEVELS)}.", choices=LOG_LEVELS)
     threads: int = setting(
