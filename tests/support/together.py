@@ -14,6 +14,8 @@ TOGETHER = (
     "tests/demo/test_run.py",  # one run of `make run`
     "tests/docs/",  # a control plane, as the next five
     "tests/server/test_namespaces_live.py",
+    "tests/server/test_reasons_live.py",
+    "tests/server/test_audit_annotations.py",
     "tests/advise/",  # one registration
     "tests/demo/test_install.py",
     "tests/deploy/test_installation.py",
