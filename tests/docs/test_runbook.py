@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 import pytest
 
 from certs import dev
+from deploy.metrics_page import rules
 from tests.cli.running import run
 from tests.controlplane.client import Cluster
 from tests.docs.page import DOCS, commands, inline
 from tests.docs.shop import ANNOTATIONS, NOWHERE, attempted, deploy, pods, refusal, shell
+from tests.support.promql import selectors
 from tests.support.webhook_config import registration
 
 COMMANDS = commands("runbook.md")
@@ -147,6 +149,10 @@ def test_the_api_servers_metrics_are_those_that_are_explained(down: Cluster) -> 
     never = {"apiserver_admission_match_condition_evaluation_errors_total"}  # it counts nothing until one fails
     assert named - never <= {name + end for name in counted for end in ("", "_count")}
     assert any('error_type="calling_webhook_error"' in line for line in lines)
+    for selector in (s for rule in rules() for s in selectors(rule["expr"]) if s.name.startswith("apiserver_")):
+        found = next((line for line in lines if line.startswith(selector.name + "{")), None)
+        assert found, f"{selector.name} of an alert is not there"
+        assert all(f'{label}="' in found for label in selector.labels), found
 
 
 @pytest.mark.parametrize("command", [c for c in WRITTEN if c.startswith(("kubectl ", "habitat-webhook "))])
