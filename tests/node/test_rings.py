@@ -54,13 +54,15 @@ def _live(pods: Pods) -> dict[str, str]:
 
 
 def _files_are_right(pods: Pods) -> dict[str, str] | None:
-    """The pods, when the file of each holds the addresses of the two others."""
+    """The pods, when the file of each holds the addresses of the two others; what is not so yet is printed."""
     live = _live(pods)
     if len(live) != 3 or "" in live.values():
+        print("pods and their addresses:", live)
         return None
     for name, address in live.items():
         held = set(pods.run(name, "cat", "/habitat/peers").split())
         if held != set(live.values()) - {address}:
+            print("pods and their addresses:", live, "the file of", name, "holds", held)
             return None
     return live
 
