@@ -31,6 +31,8 @@ _INTEGERS = (
     (re.compile(r"[-+]?(?:0|[1-9][0-9]*)", re.ASCII), 10),
 )
 _INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1
+_MOST_DIGITS = len(str(_UINT64_MAX)) + len("-")
+"""A longer decimal is no integer, and Python refuses to read one of more than 4,300 digits."""
 
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_/.$(+]|-[A-Za-z0-9_/.$(-])[\x20-\x7e]*", re.ASCII)
 _NUMBER_LIKE = re.compile(r"[-+.0-9][-+0-9a-fA-FxXoO_.:TtZz ]*", re.ASCII)
@@ -58,6 +60,8 @@ def resolve_plain(text: str) -> Scalar:
 def _integer(digits: str) -> int | None:
     for pattern, base in _INTEGERS:
         if pattern.fullmatch(digits):
+            if base == 10 and len(digits) > _MOST_DIGITS:
+                return None
             number = int(_without_prefix(digits), base) if base != 10 else int(digits)
             # ParseUint, which reads what is too large for an int64, knows no sign
             largest = 2**63 - 1 if digits[0] in "+-" else _UINT64_MAX

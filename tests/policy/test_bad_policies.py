@@ -124,6 +124,7 @@ BOMBS = {
     "many values": HEADER + "rules: [" + "a," * 400_000 + "]\n",
     "many keys": HEADER + "".join(f"k{n}: 1\n" for n in range(MOST_BYTES // 20)),
     "long text": HEADER + "rules: [{name: " + "a" * 900_000 + "}]\n",
+    "long number": HEADER + "rules: [{name: a, allow: {http-port: {max: 4" + "0" * 900_000 + "}}}]\n",
     "long key": HEADER + "a" * 900_000 + ": 1\n",
 }
 

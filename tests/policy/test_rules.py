@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -67,6 +68,26 @@ def test_pod_with_one_image_that_matches_is_matched() -> None:
     pod = a_pod(spec={"containers": [{"name": "a", "image": "core/redis"}, {"name": "b", "image": "docker.io/x"}]})
     assert holds("{images: ['docker.io/*']}", pod)
     assert holds("{images: ['!core/*']}", pod)
+
+
+def test_image_of_megabytes_is_matched_like_any_other() -> None:
+    """By the beginnings that rules name: all of its own, a hundred thousand million characters, would never end."""
+    pod = a_pod(spec={"containers": [{"name": "a", "image": "core/" + "x" * 1_000_000}]})
+    assert holds("{images: ['core/*']}", pod)
+    assert not holds("{images: ['core/y*']}", pod)
+
+
+def test_what_is_remembered_of_pods_is_bounded_in_bytes() -> None:
+    rules = policy("- {name: a, match: {images: ['core/*']}, force: {channel: stable}}")
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            image = f"core/{number}" + "x" * 1_000_000
+            rules.rules(a_pod(spec={"containers": [{"name": "a", "image": image}]}), "shop", {})
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 50_000_000
 
 
 @pytest.mark.parametrize("odd", [{}, {"metadata": None}, {"spec": {"containers": None}}, {"spec": {"containers": [7]}}])

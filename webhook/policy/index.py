@@ -72,13 +72,22 @@ class Subject:
         unmet = match.namespace_selector.unmet(known) if match.namespace_selector else None
         return f"namespaceSelector: the namespace does not have {unmet}"
 
-    def tokens(self) -> Iterator[Token]:
-        """All that a rule about it can stand under, but for labels that are not known."""
-        yield from (("namespace", self.namespace[:end]) for end in range(1, len(self.namespace) + 1))
+    def tokens(self, lengths: Mapping[str, Iterable[int]]) -> Iterator[Token]:
+        """All that a rule about it can stand under, but for labels that are not known.
+
+        lengths: of the beginnings that any rule names, of namespaces and images: an image may have megabytes.
+        """
+        yield from (("namespace", self.namespace[:end]) for end in lengths["namespace"])
         yield from (("pod", key, value) for key, value in self.pod_labels)
         yield from (("label", key, value) for key, value in self.namespace_labels or ())
         for image in self.images:
-            yield from (("image", image[:end]) for end in range(1, len(image) + 1))
+            yield from (("image", image[:end]) for end in lengths["image"])
+
+    @property
+    def size(self) -> int:
+        """Characters of all that it holds."""
+        labels = (*self.pod_labels, *(self.namespace_labels or ()))
+        return len(self.namespace) + sum(len(k) + len(v) for k, v in labels) + sum(map(len, self.images))
 
 
 class Index:
@@ -97,6 +106,10 @@ class Index:
                 self._by_token.setdefault(token, []).append(numbered)
             if any(token[0] == "label" for token in tokens):
                 self._by_label.append(numbered)
+        self._lengths = {
+            kind: tuple({len(token[1]) for token in self._by_token if token[0] == kind})
+            for kind in ("namespace", "image")
+        }
         self._pod_keys = _keys(rule.match.pod_selector for rule in rules)
         self._namespace_keys = _keys(rule.match.namespace_selector for rule in rules)
         self._images = any(rule.match.images is not None for rule in rules)
@@ -108,7 +121,7 @@ class Index:
     def candidates(self, subject: Subject) -> list[Rule]:
         """In the order of the file, those that may be about it."""
         found = dict(self._others)
-        for token in subject.tokens():
+        for token in subject.tokens(self._lengths):
             found.update(self._by_token.get(token, ()))
         if subject.namespace_labels is None:
             found.update(self._by_label)

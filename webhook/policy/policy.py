@@ -26,8 +26,11 @@ _CROWD = (
     "namespaces, labels or images that tell them apart"
 )
 
-_KEPT = 200_000
-"""How much is remembered: results, each counted with the rules in it."""
+_KEPT = 32_000_000
+"""About how many bytes are remembered."""
+
+_RESULT_BYTES, _RULE_BYTES = 1_000, 100
+"""About what one result takes beside the texts of its pod, and each rule in it."""
 
 
 class Policy:
@@ -80,7 +83,7 @@ class Policy:
             if self._weight > _KEPT:
                 self._remembered, self._weight = {}, 0
             self._remembered[subject] = found
-            self._weight += 1 + len(found.matched) + len(found.notes)
+            self._weight += _RESULT_BYTES + subject.size + _RULE_BYTES * (len(found.matched) + len(found.notes))
         return found
 
     def about(self, situation: Situation, pod: Any) -> Situation:
