@@ -20,8 +20,9 @@ from webhook.consistency import check, config_variable
 from webhook.decide import ARGS, BUILT_IN, ENV, POD, Situation
 from webhook.demands import ELSEWHERE, Action, Complaint, Demand
 from webhook.kinds import SERVICE
+from webhook.layers import lay
 from webhook.options import BY_NAME, FLAGGED, PREFIX, SECRETS, WRITTEN, Option, Options
-from webhook.problems import Findings, nearest, shown
+from webhook.problems import Findings, shown
 from webhook.rings import Ring
 
 _LISTEN = (
@@ -48,7 +49,6 @@ _BUILDER = ("HAB_BLDR_URL", "HAB_DEPOT_URL")
 
 _NEEDED = frozenset({"group", "org", "topology"})
 _KEY_ENDS = {"--bind": ":", "--event-meta": "=", "--peer": "\0"}
-_UNKNOWN_SHOWN = 5
 _RINGS_SHOWN = 5
 
 
@@ -124,28 +124,7 @@ class _Resolution:
         return SupervisorSpec(options, self.sources, service, self.http_host, self.container.command)
 
     def _layer(self, source: str, entries: Iterable[tuple[str, Any]]) -> None:
-        unknown = []
-        for name, text in entries:
-            option = BY_NAME.get(name)
-            if option is None:
-                unknown.append(name)
-            elif option.field not in self.values:
-                try:
-                    self.values[option.field] = option.kind.parse(text if isinstance(text, str) else "")
-                    self.sources[option.field] = source
-                except ValueError as error:
-                    what = str(error) if source == POD else f"{error} (from {source})"
-                    self.findings.problem(option.key, what, option.kind.allowed)
-        if unknown:
-            self._unknown(unknown)
-
-    def _unknown(self, names: list[str]) -> None:
-        for name in names[:_UNKNOWN_SHOWN]:
-            near = nearest(name, BY_NAME)
-            hint = f"; did you mean {PREFIX}{near}?" if near else ""
-            self.findings.warn(f"{PREFIX}{shown(name)[1:-1][:50]} is unknown and has no effect{hint}")
-        if len(names) > _UNKNOWN_SHOWN:
-            self.findings.warn(f"{len(names) - _UNKNOWN_SHOWN} more unknown {PREFIX} annotations have no effect")
+        lay(source, entries, self.values, self.sources, self.findings)
 
     def _own_flags(self) -> None:
         """The user's flags, laid over the annotations: what runs is what they say."""
@@ -296,7 +275,7 @@ class _Resolution:
         elif self.sources["peer"] == POD:
             what = f"peers are listed, but {PREFIX}discovery is {said}"
             self.findings.problem(PREFIX + "peer", what, "peers need discovery external: set one of them")
-        else:  # a default, which the pod's own word overrules
+        else:  # the container's own, which `discovery` of the pod overrules beside a peer file of ours
             del self.values["peer"], self.sources["peer"]
 
     def _ring(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from typing import Any
 
 import pytest
@@ -70,3 +72,38 @@ def test_of_all_that_speak_the_strongest_wins(weakest: Level, option: str) -> No
 
 def test_the_table_has_every_pair() -> None:
     assert len(list(table())) == 15
+
+
+INSTEAD = [
+    ("config-secret", "config-map"),
+    ("config-map", "config-secret"),
+    ("data-claim", "data-volume"),
+    ("data-volume", "data-claim"),
+    ("peer", "discovery"),
+    ("discovery", "peer"),
+]
+LAYERS = [Level.FORCE, Level.POD, Level.NAMESPACE, Level.DEFAULT]
+ALTERNATIVES = {"peer": "10.0.0.1", "discovery": "dns", "data-volume": "data"}
+
+
+@pytest.mark.parametrize(("option", "other"), INSTEAD)
+@pytest.mark.parametrize(("stronger", "weaker"), list(itertools.combinations(LAYERS, 2)), ids=lambda level: level.title)
+def test_the_stronger_of_two_that_exclude_each_other_takes_the_place_of_both(
+    stronger: Level, weaker: Level, option: str, other: str
+) -> None:
+    """Nobody can take back a default that stands in another's hands."""
+    rules = "- name: idle\n  require: [service]\n"
+    said = {stronger: {option: ALTERNATIVES.get(option, "a")}, weaker: {other: ALTERNATIVES.get(other, "b")}}
+    for level, key in ((Level.FORCE, "force"), (Level.DEFAULT, "defaults")):
+        if level in said:
+            rules += f"- name: {key}\n  {key}: {json.dumps(said[level])}\n"
+    pod = a_pod(with_redis(**said.get(Level.POD, {})), spec={"volumes": [{"name": "data", "emptyDir": {}}]})
+    found = policy(rules).rules(pod, "shop", {})
+    if Level.NAMESPACE in said:
+        found = found.with_defaults(Layer("namespace shop", said[Level.NAMESPACE]))
+    outcome = inject(pod, Situation(namespace="shop", rules=found))
+    assert outcome.spec is not None, outcome.problems
+    options, name = outcome.spec.options, option.replace("-", "_")
+    assert getattr(options, name) in (said[stronger][option], (said[stronger][option],))
+    expected = {"discovery": "external", "peer": ()}.get(other)
+    assert getattr(options, other.replace("-", "_")) == expected

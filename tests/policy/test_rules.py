@@ -265,7 +265,9 @@ def test_container_does_not_get_around_a_rule_by_its_own_words(
 
 def test_peers_do_not_get_around_a_forced_discovery() -> None:
     outcome = decided("- {name: a, force: {discovery: managed}}", a_pod(with_redis(peer="10.0.0.1")))
-    assert outcome.problems
+    assert outcome.spec is not None
+    assert (outcome.spec.options.discovery, outcome.spec.options.peer) == ("managed", ())
+    assert "habitat.sh/peer has no effect: policy rule a says otherwise" in outcome.warnings
 
 
 def test_forced_ring_may_be_named_by_its_long_name_at_home() -> None:
@@ -283,6 +285,12 @@ def test_mistakes_and_demands_are_said_together() -> None:
 def test_value_is_forced_over_a_bad_one_of_the_pod() -> None:
     outcome = decided("- {name: a, force: {topology: leader}}", a_pod(with_redis(topology="star")))
     assert outcome.problems == ()
+    assert "habitat.sh/topology has no effect: policy rule a says otherwise" in outcome.warnings
+
+
+def test_pod_that_says_what_is_forced_is_told_nothing() -> None:
+    outcome = decided("- {name: a, force: {topology: leader}}", a_pod(with_redis(topology="leader")))
+    assert not any("has no effect" in warning for warning in outcome.warnings)
 
 
 def test_injecting_twice_under_a_policy_equals_injecting_once() -> None:

@@ -135,6 +135,9 @@ def test_a_bad_default_is_refused_with_its_namespace_and_an_unknown_one_is_warne
     said = [line["message"] for line in place.server.lines() if line.get("namespace") == namespace]
     assert "default.habitat.sh/topologie is unknown" in said
     assert "default.habitat.sh/service has no effect: habitat.sh/service is for one workload" in said
+    review = [line for line in place.server.lines() if line.get("namespace") == namespace and "warnings" in line][-1]
+    warning = f"default.habitat.sh/topologie of namespace {namespace} is unknown and has no effect"
+    assert any(text.startswith(warning[:119]) for text in review["warnings"])
 
 
 def test_a_namespace_that_was_created_a_moment_ago_is_known(place: Place) -> None:
