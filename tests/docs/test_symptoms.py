@@ -16,6 +16,7 @@ import pytest
 from tests.controlplane.client import Cluster
 from tests.docs.page import DOCS
 from tests.docs.shop import refusal, register
+from tests.support.relay import relay
 from tests.support.server import webhook_server
 from tests.support.tls import Files
 
@@ -100,6 +101,21 @@ def test_the_webhook_makes_a_mistake(down: Cluster, files: Files) -> None:
     with answering(files, 500) as url:
         register(down, url, files.ca.read_bytes())
         said(down, "failed calling webhook", "an error on the server")
+
+
+def test_the_webhook_cannot_ask_for_a_namespace(down: Cluster, tmp_path: Path) -> None:
+    """By the labels that it has seen last nobody would have asked about the pod."""
+    down.kubectl("label", "namespace", "shop", "habitat.sh/injection-")
+    port = down.url.rpartition(":")[2]
+    kubeconfig = tmp_path / "kubeconfig"
+    with contextlib.ExitStack() as stack:
+        with relay(int(port)) as between:
+            kubeconfig.write_text(down.kubeconfig.read_text().replace(f":{port}", f":{between.port}"))
+            server = stack.enter_context(webhook_server(tmp_path, f"--kubeconfig={kubeconfig}"))
+            down.wait("serve to know the namespaces", lambda: server.get("/readyz")[0] == 200)
+        down.kubectl("label", "namespace", "shop", "habitat.sh/injection=enabled")
+        register(down, server.url, server.files.ca.read_bytes())
+        said(down, "failed calling webhook", "has to be asked for, since it is new or its label is")
 
 
 def test_the_user_makes_a_mistake(down: Cluster, tmp_path: Path) -> None:
