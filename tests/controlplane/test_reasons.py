@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ def config_map(place: Place) -> tuple[int, Any]:
 
 SUPERVISOR = {"name": "app", "image": "core/redis", "command": ["hab", "sup", "run", "core/redis"]}
 DEBUGGER = {"ephemeralContainers": [{"name": "debug", "image": "busybox"}]}
-ASKED = {
+ASKED: dict[Reason, Callable[[Place], tuple[int, Any]]] = {
     Reason.INJECTED: lambda place: place.create(place.pod(service="web")),
     Reason.ALREADY_CURRENT: current,
     Reason.NOT_ANNOTATED: lambda place: place.create(place.pod()),

@@ -6,8 +6,8 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import pytest
 
 from tests.controlplane.client import Cluster, wait_for
 from tests.demo.server import Webhook, development_certificates
-from tests.support.webhook_config import registration
+from tests.policy.making import policy, text_of
+from tests.support.webhook_config import registration, unannotated_too
 from webhook.inject import Reason, Situation, inject
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "who-is-injected.md"
@@ -24,6 +25,16 @@ LABELS = {"enabled": {LABEL: "enabled"}, "none": {}, "on": {LABEL: "on"}, "disab
 HEADER = "| namespace |"
 OTHER = "any other"
 EXCLUDED = ("kube-system", "kube-node-lease")
+POLICY = """
+- name: opted-in
+  match: {podSelector: {matchLabels: {policy: "true"}}}
+  inject: true
+  defaults: {service: redis}
+- name: left-alone
+  match: {podSelector: {matchLabels: {policy: never}}}
+  inject: never
+"""
+POLICIES = ("none", "true", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,7 @@ class Row:
 
     namespace: str
     label: str
+    policy: str
     wish: str
     named: bool
     result: str
@@ -44,7 +56,8 @@ class Row:
         return said | ({"habitat.sh/service": "redis"} if self.named else {})
 
     def pod(self, namespace: str) -> dict[str, Any]:
-        metadata = {"generateName": "row-", "namespace": namespace, "annotations": self.annotations}
+        labels = {"policy": self.policy}
+        metadata = {"generateName": "row-", "namespace": namespace, "labels": labels, "annotations": self.annotations}
         spec = {"containers": [{"name": "redis", "image": "core/redis"}]}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
@@ -64,6 +77,7 @@ def rows() -> list[Row]:
         row = Row(
             cell["namespace"],
             cell["namespace label habitat.sh/injection"],
+            cell["policy inject"],
             cell["annotation habitat.sh/inject"],
             cell["habitat.sh/service or /package"] == "yes",
             cell["result"],
@@ -77,11 +91,13 @@ def rows() -> list[Row]:
 ROWS = rows()
 
 
-def decided(row: Row, label: str = "") -> Reason:
-    """By the engine alone; label: instead of the row's."""
+def decided(row: Row, *, label: str = "", said: str = "") -> Reason:
+    """By the engine and the policy alone; label, said: of namespace and policy, instead of the row's."""
+    row = replace(row, label=label or row.label, policy=said or row.policy)
     namespace = "shop" if row.namespace == OTHER else row.namespace
-    situation = Situation(namespace=namespace, namespace_labels=LABELS[label or row.label])
-    return inject(row.pod(namespace), situation).reason
+    pod = row.pod(namespace)
+    situation = Situation(namespace=namespace, namespace_labels=LABELS[row.label])
+    return inject(pod, policy(POLICY).about(situation, pod)).reason
 
 
 def test_the_table_has_every_combination_that_differs() -> None:
@@ -89,10 +105,11 @@ def test_the_table_has_every_combination_that_differs() -> None:
     assert {row.label for row in ROWS} == set(LABELS)
     assert {row.wish for row in ROWS} == {"none", "true", "false", "yes"}
     assert {row.result for row in ROWS} == {"injected", "left alone", "refused"}
-    assert len({(row.namespace, row.label, row.wish, row.named) for row in ROWS}) == len(ROWS)
+    assert {row.policy for row in ROWS} == set(POLICIES)
+    assert len({(row.namespace, row.label, row.policy, row.wish, row.named) for row in ROWS}) == len(ROWS)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r.namespace}-{r.label}-{r.wish}-{r.named}")
+@pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r.namespace}-{r.label}-{r.policy}-{r.wish}-{r.named}")
 def test_the_engine_decides_as_the_table_says(row: Row) -> None:
     reason = decided(row)
     assert reason.code == row.reason
@@ -101,8 +118,9 @@ def test_the_engine_decides_as_the_table_says(row: Row) -> None:
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.namespace in EXCLUDED], ids=lambda r: r.namespace)
 @pytest.mark.parametrize("label", LABELS)
-def test_no_label_brings_an_excluded_namespace_in(row: Row, label: str) -> None:
-    assert decided(row, label) is Reason.NAMESPACE_EXCLUDED
+@pytest.mark.parametrize("said", POLICIES)
+def test_no_label_and_no_policy_brings_an_excluded_namespace_in(row: Row, label: str, said: str) -> None:
+    assert decided(row, label=label, said=said) is Reason.NAMESPACE_EXCLUDED
 
 
 def test_the_api_server_decides_as_the_table_says(
@@ -110,29 +128,53 @@ def test_the_api_server_decides_as_the_table_says(
 ) -> None:
     monkeypatch.delenv("HABITAT_WEBHOOK_OWN_NAMESPACE", raising=False)
     with contextlib.ExitStack() as stack:
-        namespaces = {label: stack.enter_context(cluster.namespace(labels=LABELS[label])) for label in LABELS}
-        webhook = stack.enter_context(registered(cluster, tmp_path, [*namespaces.values(), *EXCLUDED]))
-        where = [namespaces[row.label] if row.namespace == OTHER else row.namespace for row in ROWS]
+        webhook = stack.enter_context(running(cluster, tmp_path))
+        places = {
+            (label, ruled): stack.enter_context(cluster.namespace(labels=LABELS[label]))
+            for label in LABELS
+            for ruled in (False, True)
+        }
+        for ruled, configured in ((False, registration), (True, opting_in)):
+            mine = [place for (_, by_policy), place in places.items() if by_policy is ruled]
+            stack.enter_context(registered(cluster, webhook, configured, [*mine, *EXCLUDED]))
+        where = [places[row.label, row.policy != "none"] if row.namespace == OTHER else row.namespace for row in ROWS]
         found = [observed(cluster, webhook, row, place) for row, place in zip(ROWS, where, strict=True)]
         expected = [(row.result, row.reason if row.asked else "", row.asked) for row in ROWS]
         assert dict(zip(ROWS, found, strict=True)) == dict(zip(ROWS, expected, strict=True))
 
 
+def opting_in(url: str, ca: bytes, **about: Any) -> dict[str, Any]:
+    return unannotated_too(registration(url, ca, **about))
+
+
 @contextlib.contextmanager
-def registered(cluster: Cluster, directory: Path, namespaces: list[str]) -> Iterator[Webhook]:
+def running(cluster: Cluster, directory: Path) -> Iterator[Webhook]:
+    rules = directory / "policy.yaml"
+    rules.write_text(text_of(POLICY))
     certificates = development_certificates(directory, "127.0.0.1")
-    webhook = Webhook(directory, "127.0.0.1", certificates=certificates, kubeconfig=cluster.kubeconfig)
-    name = f"truth-table-{namespaces[0]}"
+    way = {"certificates": certificates, "kubeconfig": cluster.kubeconfig}
+    webhook = Webhook(directory, "127.0.0.1", f"--policy={rules}", **way)
     try:
         webhook.start(lambda: None)
         webhook.wait_ready(lambda: None)
-        cluster.apply(json.dumps(registration(webhook.url, webhook.ca, name=name, namespaces=namespaces)))
-        pod = next(row for row in ROWS if row.result == "injected").pod(namespaces[0])
-        wait_for("the API server to call the webhook", lambda: "habitat.sh/injected" in str(create(cluster, pod)[1]))
         yield webhook
     finally:
-        cluster.kubectl("delete", "mutatingwebhookconfiguration", name, "--ignore-not-found")
         webhook.stop()
+
+
+@contextlib.contextmanager
+def registered(
+    cluster: Cluster, webhook: Webhook, configured: Callable[..., dict[str, Any]], namespaces: list[str]
+) -> Iterator[None]:
+    """Until the API server calls it for the first of the namespaces, which is an enabled one."""
+    name = f"truth-table-{namespaces[0]}"
+    cluster.apply(json.dumps(configured(webhook.url, webhook.ca, name=name, namespaces=namespaces)))
+    try:
+        pod = next(row for row in ROWS if row.result == "injected").pod(namespaces[0])
+        wait_for("the API server to call the webhook", lambda: "habitat.sh/injected" in str(create(cluster, pod)[1]))
+        yield
+    finally:
+        cluster.kubectl("delete", "mutatingwebhookconfiguration", name, "--ignore-not-found")
 
 
 def observed(cluster: Cluster, webhook: Webhook, row: Row, namespace: str) -> tuple[str, str, bool]:

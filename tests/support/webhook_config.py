@@ -65,3 +65,10 @@ def registration(
             only = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": list(namespaces)}
             webhook["namespaceSelector"]["matchExpressions"].append(only)
     return configuration
+
+
+def unannotated_too(configuration: dict[str, Any]) -> dict[str, Any]:
+    """As the chart renders it with policy.optIn (tests/deploy/renders/policy.yaml)."""
+    first = configuration["webhooks"][0]
+    first["matchConditions"] = [c for c in first["matchConditions"] if c["name"] != "annotated"]
+    return configuration

@@ -16,7 +16,7 @@ from tests.policy.making import text_of
 from tests.policy.test_loaded import BAD, Mounted
 from tests.support import audit
 from tests.support.server import WebhookServer, webhook_server
-from tests.support.webhook_config import registration
+from tests.support.webhook_config import registration, unannotated_too
 
 RULES = """
     - name: everywhere
@@ -93,13 +93,6 @@ def a_pod(case: str, image: str = "core/redis", **annotations: str) -> dict[str,
         "metadata": metadata,
         "spec": {"containers": [{"name": "app", "image": image}]},
     }
-
-
-def unannotated_too(configuration: dict[str, Any]) -> dict[str, Any]:
-    """As the chart renders it with policy.optIn (tests/deploy/renders/policy.yaml)."""
-    first = configuration["webhooks"][0]
-    first["matchConditions"] = [c for c in first["matchConditions"] if c["name"] != "annotated"]
-    return configuration
 
 
 @pytest.fixture(scope="module")
