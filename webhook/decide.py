@@ -163,7 +163,8 @@ class Situation:
 
     namespace: the request's, since a pod's own may be empty. namespace_labels: None when not known, because the webhook
     configuration's selector has decided already. claim_templates: names of a StatefulSet's volumeClaimTemplates, which
-    are volumes of its pods although the template does not list them.
+    are volumes of its pods although the template does not list them. rules_before: of a workload that is changed, what
+    was said of its pods until now; None when nothing else.
     """
 
     namespace: str = "default"
@@ -173,6 +174,7 @@ class Situation:
     claim_templates: frozenset[str] = frozenset()
     settings: Settings = field(default_factory=Settings)
     rules: Rules = field(default_factory=Rules)
+    rules_before: Rules | None = None
 
 
 def decide(pod: Any, situation: Situation) -> Reason | None:

@@ -26,7 +26,7 @@ WARNINGS_SENT = 6
 """kubectl prints each on a line of its own; more would hide the first."""
 
 _AUDIT_LIMIT = 1000
-_RULES_LOGGED = 20
+RULES_LOGGED = 20
 _UNPROCESSABLE = 422
 _NO_POD = caution("habitat-webhook was asked about something that is not a Pod; its rules should name pods alone")
 
@@ -206,8 +206,7 @@ def answer(request: Request, situation: Situation) -> Answer:
     audit = {"reason": outcome.reason.code}
     if outcome.container:
         audit["container"] = outcome.container
-    if situation.rules.generation:
-        audit |= _of_policy(situation.rules, outcome)
+    audit |= of_policy(situation.rules, outcome)
     if outcome.warnings:
         audit["warnings"] = "\n".join(outcome.warnings)  # eight of 120 characters at most, and nothing secret
     if outcome.problems:
@@ -225,8 +224,10 @@ def answer(request: Request, situation: Situation) -> Answer:
     return Answer(200, envelope(response), _decision(request, outcome, warnings, situation.rules))
 
 
-def _of_policy(rules: Rules, outcome: Outcome) -> dict[str, str]:
+def of_policy(rules: Rules, outcome: Outcome) -> dict[str, str]:
     """What the audit log keeps of the policy: its generation, the rules that were applied, what they want recorded."""
+    if not rules.generation:
+        return {}
     said = {"policy-rules": ",".join(rules.matched), "policy-audit": "\n".join(outcome.audit)}
     return {"policy": rules.generation} | {key: text[:_AUDIT_LIMIT] for key, text in said.items() if text}
 
@@ -276,6 +277,6 @@ def _decision(request: Request, outcome: Outcome, warnings: tuple[str, ...], rul
         problems=tuple(p.where for p in outcome.problems),
         dry_run=request.dry_run,
         policy=rules.generation,
-        rules=rules.matched[:_RULES_LOGGED],
+        rules=rules.matched[:RULES_LOGGED],
         unmet=outcome.unmet,
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.policy.making import text_of
 from webhook.policy.loaded import LoadedPolicy
+from webhook.policy.policy import Policy
 
 GOOD = [text_of(f"- {{name: a, force: {{group: g{n}}}}}") for n in range(3)]
 BAD = text_of("- {name: a, forse: {group: g}}")
@@ -91,3 +94,16 @@ def test_without_a_first_good_one_there_is_none(tmp_path: Path) -> None:
     followed.policy.read()
     assert followed.policy.current is None
     assert "did you mean force?" in followed.policy.fault
+
+
+def test_mistake_of_the_readers_own_is_a_refusal_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounted = Mounted(tmp_path)
+    mounted.show(GOOD[0])
+    followed = Followed(mounted.file)
+    assert followed.group() == "g0"
+    mounted.show(GOOD[1])
+    monkeypatch.setattr(Policy, "load", lambda _path: {}["oops"])
+    assert followed.group() == "g0"
+    [said] = followed.refused
+    assert "please report that: KeyError('oops')" in said
+    assert followed.policy.fault == said

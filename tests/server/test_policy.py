@@ -8,6 +8,7 @@ from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
+from tests.advise.workloads import workload
 from tests.policy.making import text_of
 from tests.policy.test_loaded import BAD, Mounted
 from tests.support.reviews import encoded, review
@@ -69,6 +70,31 @@ def test_everything_a_policy_does_is_in_the_answer(tmp_path: Path) -> None:
         assert line["rules"] == ["forced", "warned", "audited"]
         assert line["unmet"] == [["policy rule warned", "warn"], ["policy rule audited", "audit"]]
         assert "swordfish" not in str(server.lines())
+
+
+def test_workload_that_comes_under_a_rule_by_its_change_is_refused_and_recorded(tmp_path: Path) -> None:
+    """What its pods were before is judged by the rules that were about them then."""
+    file = tmp_path / "policy.yaml"
+    match = "match: {podSelector: {matchLabels: {tier: production}}}"
+    file.write_text(text_of(f"- {{name: strict, {match}, require: [group]}}"))
+    lab, production = workload(), workload()
+    production["spec"]["template"]["metadata"]["labels"]["tier"] = "production"
+    labelled = production | {"metadata": {"name": "web", "labels": {"more": "yes"}}}
+    with webhook_server(tmp_path, "--policy", str(file)) as server:
+
+        def changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+            body = encoded(review(after, operation="UPDATE", oldObject=before))
+            answer: dict[str, Any] = server.post(body, path="/validate")[1]["response"]
+            return answer
+
+        refused = changed(lab, production)
+        assert not refused["allowed"]
+        assert "policy rule strict: it is missing" in refused["status"]["message"]
+        assert refused["auditAnnotations"]["policy-rules"] == "strict"
+        line = server.wait_for_line("workload review")
+        assert (line["rules"], line["unmet"]) == (["strict"], [["policy rule strict", "enforce"]])
+        assert changed(production, labelled)["allowed"]
+        assert server.metric("policy_unmet_total", action="enforce") == 0, "pods are counted, not who makes them"
 
 
 def test_without_a_policy_nothing_is_said_of_one(tmp_path: Path) -> None:

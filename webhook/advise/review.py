@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from webhook.advise.cautions import CAUTIONS, Subject, said
-from webhook.decide import Situation, mapping
+from webhook.decide import Rules, Situation, mapping
 from webhook.inject import Outcome, inject
 from webhook.problems import Problem, caution
-from webhook.review import Answer, Decision, WorkloadRequest, denial, envelope, handful
+from webhook.review import RULES_LOGGED, Answer, Decision, WorkloadRequest, denial, envelope, handful, of_policy
 
 NOT_INJECTABLE = "NotInjectable"
 """The code of problems that were there before."""
@@ -29,7 +29,7 @@ CRAMPED = "restartPolicy "
 def answer(request: WorkloadRequest, situation: Situation) -> Answer:
     """As `webhook.review.answer`, and no patch ever."""
     if "deletionTimestamp" in mapping(request.workload.value, "metadata"):
-        return _answer(request, Outcome(inject(request.pod, situation).reason, []), (), ())
+        return _answer(request, Outcome(inject(request.pod, situation).reason, []), situation.rules, (), ())
     outcome = inject(request.pod, situation)
     problems = _new(request, situation, outcome)
     cautions = said(Subject(request.workload, situation, outcome))
@@ -42,7 +42,7 @@ def answer(request: WorkloadRequest, situation: Situation) -> Answer:
         cautions = []
     jobs = request.workload.kind in ("Job", "CronJob")
     engine = [text for text in outcome.warnings if not (jobs and text.startswith(CRAMPED))]
-    return _answer(request, outcome, problems, cautions, engine)
+    return _answer(request, outcome, situation.rules, problems, cautions, engine)
 
 
 def _new(request: WorkloadRequest, situation: Situation, outcome: Outcome) -> tuple[Problem, ...]:
@@ -51,13 +51,15 @@ def _new(request: WorkloadRequest, situation: Situation, outcome: Outcome) -> tu
     if not outcome.problems or not isinstance(before, dict):
         return outcome.problems
     claims = request.before.claim_templates if request.before is not None else frozenset()
-    old = inject(before, replace(situation, claim_templates=claims)).problems
+    rules = situation.rules if situation.rules_before is None else situation.rules_before
+    old = inject(before, replace(situation, claim_templates=claims, rules=rules)).problems
     return () if set(outcome.problems) <= set(old) else outcome.problems
 
 
 def _answer(
     request: WorkloadRequest,
     outcome: Outcome,
+    rules: Rules,
     problems: tuple[Problem, ...],
     cautions: Sequence[tuple[str, str]],
     engine: Sequence[str] = (),
@@ -73,7 +75,7 @@ def _answer(
         response["status"] = denial(request.workload.kind, request.name, "\n".join(lines), causes)
     if warnings:
         response["warnings"] = warnings
-    response["auditAnnotations"] = {"reason": outcome.reason.code}
+    response["auditAnnotations"] = {"reason": outcome.reason.code} | of_policy(rules, outcome)
     decision = Decision(
         uid=request.uid,
         namespace=request.namespace,
@@ -87,5 +89,8 @@ def _answer(
         problems=tuple(p.where for p in problems),
         dry_run=request.dry_run,
         cautions=tuple(dict.fromkeys(code for code, _ in cautions)),
+        policy=rules.generation,
+        rules=rules.matched[:RULES_LOGGED],
+        unmet=outcome.unmet,
     )
     return Answer(200, envelope(response), decision)

@@ -66,6 +66,8 @@ class LoadedPolicy:
             self._refuse(f"{self.path}: {error.strerror}")
         except PolicyError as error:
             self._refuse(str(error))
+        except Exception as error:  # noqa: BLE001 - in a thread of its own nobody else would hear of our mistake
+            self._refuse(f"{self.path}: habitat-webhook could not read it, please report that: {error!r:.200}")
         else:
             self.current, self.fault = policy, ""
             self._loaded(policy)

@@ -185,8 +185,8 @@ class Admission:
             self.metrics.workload(decision)
         else:
             self.metrics.reviews[decision.reason].inc()
-        for _, action in decision.unmet:
-            self.metrics.policy_unmet[action].inc()
+            for _, action in decision.unmet:
+                self.metrics.policy_unmet[action].inc()
         if decision.policy:
             about |= {"policy": decision.policy, "rules": decision.rules, "unmet": decision.unmet}
         self.log(

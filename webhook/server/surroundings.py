@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from webhook.decide import INJECTION_LABEL, Reason, Rules, Settings, Situation, decide
 from webhook.namespaces import Namespace
 from webhook.policy.loaded import LoadedPolicy
-from webhook.review import Request
+from webhook.policy.policy import Policy
+from webhook.review import Request, WorkloadRequest
 
 if TYPE_CHECKING:
     from webhook.server.namespaces import Namespaces
@@ -57,21 +59,31 @@ class Surroundings:
 
     def _situation(self, request: Request, namespace: Namespace | None) -> Situation:
         labels = namespace.labels if namespace else None
-        settings, rules = self.settings, _NO_RULES
-        if self.policy is not None:
-            policy = self.policy.current  # once: another generation may be there in a moment
-            if policy is None:
-                raise NoPolicyError(self.policy.fault)
-            settings = policy.settings(settings)
-            rules = policy.rules(request.pod, request.namespace, labels)
-        for layer in namespace.layers if namespace else ():
-            rules = rules.with_defaults(layer)
+        # Once: another generation may be there in a moment.
+        policy = self._current_policy()
+
+        def rules(pod: Mapping[str, Any]) -> Rules:
+            found = policy.rules(pod, request.namespace, labels) if policy else _NO_RULES
+            for layer in namespace.layers if namespace else ():
+                found = found.with_defaults(layer)
+            return found
+
+        before = request.before.template if isinstance(request, WorkloadRequest) and request.before else None
         return Situation(
             namespace=request.namespace,
             operation=request.operation,
             subresource=request.subresource,
             claim_templates=request.claim_templates,
             namespace_labels=labels,
-            settings=settings,
-            rules=rules,
+            settings=policy.settings(self.settings) if policy else self.settings,
+            rules=rules(request.pod),
+            rules_before=rules(before) if isinstance(before, dict) else None,
         )
+
+    def _current_policy(self) -> Policy | None:
+        if self.policy is None:
+            return None
+        policy = self.policy.current
+        if policy is None:
+            raise NoPolicyError(self.policy.fault)
+        return policy
