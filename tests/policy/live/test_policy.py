@@ -15,8 +15,9 @@ from tests.controlplane.cluster import ControlPlane
 from tests.policy.making import text_of
 from tests.policy.test_loaded import BAD, Mounted
 from tests.support import audit
+from tests.support.manifests import named, rendered
 from tests.support.server import WebhookServer, webhook_server
-from tests.support.webhook_config import registration, unannotated_too
+from tests.support.webhook_config import VALIDATING, registration, unannotated_too
 
 RULES = """
     - name: everywhere
@@ -49,6 +50,7 @@ RULES = """
       inject: never
 """
 ADMINISTRATOR = "admin"
+_PARTS = ("metadata", "spec")
 
 
 class Place:
@@ -159,6 +161,37 @@ def test_unannotated_pod_is_opted_in_by_its_image_and_others_are_not(place: Plac
     status, stored = place.create(a_pod("x", image="registry.example.com/legacy:1", inject="false"))
     assert status == 201
     assert "habitat.sh/service" not in stored["metadata"]["labels"]
+
+
+def test_unannotated_workload_that_a_rule_opts_in_is_looked_at_when_it_is_applied(place: Place) -> None:
+    """By the second entry that the chart renders with policy.optIn."""
+    configuration = registration(place.server.url, place.server.files.ca.read_bytes(), kind=VALIDATING)
+    client = configuration["webhooks"][0]["clientConfig"]
+    opted_in = named(rendered("policy"), VALIDATING, "habitat-webhook")["webhooks"]
+    configuration["webhooks"] = [entry | {"clientConfig": client} for entry in opted_in]
+    place.cluster.apply(json.dumps(configuration))
+
+    def applied(image: str, **annotations: str) -> str:
+        pod = {key: part for key, part in a_pod("unannotated", image=image, **annotations).items() if key in _PARTS}
+        pod["spec"]["containers"][0]["command"] = ["/bin/own"]
+        pod["metadata"].pop("generateName")
+        spec = {"selector": {"matchLabels": {"case": "unannotated"}}, "template": pod}
+        made = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "legacy"}, "spec": spec}
+        command = ("apply", "--dry-run=server", "-f", "-", "-n", place.namespace)
+        return place.cluster.run_kubectl(*command, input=json.dumps(made)).stderr
+
+    def asked() -> int:
+        return sum(line["message"] == "workload review" for line in place.server.lines())
+
+    try:
+        image = "registry.example.com/legacy:1"
+        wait_for("the refusal", lambda: "the container has its own command" in applied(image), seconds=20)
+        before = asked()
+        assert "the container has its own command" in applied(image, service="web")
+        assert applied("registry.example.com/other:1") == ""
+        assert asked() == before + 2, "by one entry each"
+    finally:
+        place.cluster.kubectl("delete", "validatingwebhookconfiguration", configuration["metadata"]["name"])
 
 
 def test_rule_leaves_annotated_pods_alone(place: Place) -> None:
