@@ -63,6 +63,13 @@ def test_secrets_are_read_by_the_keys_that_the_operator_read() -> None:
     }
 
 
+def test_a_ring_secret_whose_name_has_a_meaning_of_its_own_is_no_silent_change_of_keys() -> None:
+    service = {"name": "redis", "ringSecretName": "managed"}
+    [problem] = convert({"metadata": {"name": "web"}, "spec": {"count": 1, "image": "i", "service": service}}).problems
+    assert problem.startswith("spec.service.ringSecretName: habitat.sh/ring-key: managed is no Secret's name")
+    assert "copy the Secret under another name" in problem
+
+
 def test_the_page_has_the_table_of_fields(request: pytest.FixtureRequest) -> None:
     begin, end = "<!-- fields: written by pytest tests/convert --update -->\n\n", "\n<!-- end of fields -->\n"
     before, _, rest = PAGE.read_text().partition(begin)

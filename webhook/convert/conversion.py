@@ -237,6 +237,10 @@ class _Converter:
 
     def _ring(self, said: dict[str, str], secret: str) -> None:
         """A ring for the key alone: pods with another key, or none, never join, so they must not be its peers."""
+        if secret == "managed":  # noqa: S105 - a word of the option's, nothing secret
+            what = f"{PREFIX}ring-key: managed is no Secret's name: it has the ring controller make a key"
+            self.source.problem(_RING_SECRET, what, "copy the Secret under another name, and write that one")
+            return
         try:
             said["ring"] = RING.parse(secret)
         except ValueError:
