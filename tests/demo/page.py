@@ -35,8 +35,8 @@ def installation(documents: Sequence[Mapping[str, Any]], url: str, seconds: floa
     paragraph(
         "The pods of both Deployments are simulated; two processes stand in for them, with the arguments of their"
         " containers, ports and paths aside. Each has the token of its ServiceAccount and nothing else; that of serve"
-        " may read namespaces and write Events, and nothing more. Its certificate comes from files that follow a Secret,"
-        " which is a kubelet's work and done by this run with the administrator's rights."
+        " may read namespaces and write Events, and nothing more. Its certificate comes from files that follow a"
+        " Secret, which is a kubelet's work and done by this run with the administrator's rights."
     )
     say()
     paragraph(
