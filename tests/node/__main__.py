@@ -22,8 +22,8 @@ from tests.node.place import NoNodeError, PlaceError, existing, obstacle, own_no
 
 HERE = Path(__file__).parent
 ERRORS = (PlaceError, StepError, KubectlError, WaitError, ValueError, subprocess.CalledProcessError)
-TEST_SECONDS = 25 * 60
-"""Five times what the tests take; each of their waits has a bound of its own, their sum has none."""
+TEST_SECONDS = 20 * 60
+"""Three times what the tests take; each of their waits has a bound of its own, their sum has none."""
 
 
 def main() -> int:

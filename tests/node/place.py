@@ -24,7 +24,7 @@ from tests.node import product, standin
 PROJECT = Path(__file__).resolve().parents[2]
 NODE = PROJECT.parent / "shared" / "node"
 MKIMAGE = NODE / "mkimage.py"
-BUILD_SECONDS, UP_SECONDS = 20 * 60, 5 * 60
+BUILD_SECONDS, UP_SECONDS = 15 * 60, 5 * 60
 """For Kubernetes and containerd from their sources, ten minutes on two cores; and until the node is Ready, 15 s."""
 NETWORK = "habnode"
 IMAGES = (standin, product)

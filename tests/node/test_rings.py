@@ -13,8 +13,11 @@ from tests.node.pods import Manifest, Pods, deployment, inject, pod
 from tests.support.controller import QUICK, ControllerProcess, controller
 from tests.support.controller_rights import PLAIN, shipped
 from tests.support.manifests import as_text
+from webhook.options import PEERS
 
 ACCOUNT = ("habitat-webhook", "habitat-webhook-controller")
+KUBELET_SECONDS = 150
+"""Milliseconds are usual. A kubelet that is busy when an annotation changes brings it at its next look at the pod."""
 USER_TOML = "/hab/user/web/config/user.toml"
 
 
@@ -62,7 +65,8 @@ def _files_are_right(pods: Pods) -> dict[str, str] | None:
     for name, address in live.items():
         held = set(pods.run(name, "cat", "/habitat/peers").split())
         if held != set(live.values()) - {address}:
-            print("pods and their addresses:", live, "the file of", name, "holds", held)
+            told = pods.cluster.get("pod", name, f"--namespace={pods.namespace}")["metadata"]["annotations"].get(PEERS)
+            print("pods and their addresses:", live, "the file of", name, "holds", held, "its annotation", told)
             return None
     return live
 
@@ -70,7 +74,7 @@ def _files_are_right(pods: Pods) -> dict[str, str] | None:
 def test_each_supervisor_finds_the_others_in_its_file(members: Pods) -> None:
     for name in _live(members):
         members.ready(name)
-    assert members.cluster.wait("the peers in every file", lambda: _files_are_right(members))
+    assert members.cluster.wait("the peers in every file", lambda: _files_are_right(members), seconds=KUBELET_SECONDS)
 
 
 def test_the_pods_have_waited_for_the_rings_key_and_have_it(members: Pods) -> None:
@@ -85,7 +89,7 @@ def test_the_pods_have_waited_for_the_rings_key_and_have_it(members: Pods) -> No
 
 
 def test_a_successor_is_in_every_file_and_its_predecessor_in_none(members: Pods) -> None:
-    before = members.cluster.wait("the peers in every file", lambda: _files_are_right(members))
+    before = members.cluster.wait("the peers in every file", lambda: _files_are_right(members), seconds=KUBELET_SECONDS)
     gone = min(before)
     members.kubectl("delete", "pod", gone, "--wait=false")
 
@@ -97,7 +101,7 @@ def test_a_successor_is_in_every_file_and_its_predecessor_in_none(members: Pods)
             members.ready(name)
         return _files_are_right(members)
 
-    after = members.cluster.wait("the successor in every file", healed)
+    after = members.cluster.wait("the successor in every file", healed, seconds=KUBELET_SECONDS)
     assert before[gone] not in after.values()
 
 
