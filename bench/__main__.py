@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> list[Section]:
             with starter.ours() as ours, starter.bare() as bare:
                 sections.append(pod_create.measure(budget, binary, ours, bare, directory))
         if "d" in parts:
-            sections.append(memory.measure(budget, binary, [starter.bare, starter.ours], directory))
+            sections.append(memory.measure(budget, binary, [starter.bare, starter.ours, starter.watching], directory))
     return sections
 
 

@@ -13,7 +13,7 @@ from bench.load import Load, Requests
 from bench.mutate import write_bodies
 from bench.process import Memory, memory
 from bench.report import Section, Verdict, at_most
-from bench.servers import OURS, Server
+from bench.servers import OURS, WATCHING, Server
 from tests.controlplane.progress import Progress
 
 _CONNECTIONS = 16
@@ -69,7 +69,7 @@ def _add(section: Section, name: str, found: Sequence[Memory]) -> None:
     shared = found[-1].proportional
     section.add(
         (name, *(f"{one:.1f}" for one in resident), "not readable" if shared is None else f"{shared:.1f}"),
-        _verdicts(resident) if name == OURS else (),
+        _verdicts(resident) if name in (OURS, WATCHING) else (),
         {"server": name, "looks": [asdict(one) for one in found]},
     )
 

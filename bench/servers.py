@@ -20,11 +20,14 @@ from bench.reviews import Review
 from certs import dev
 from tests.controlplane.build import build_go
 from tests.controlplane.client import wait_for
+from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.processes import Process
+from webhook.decide import INJECTION_LABEL
 
 BARE = "bare Go handler"
 FLASK = "Flask, fixed patch"
 OURS = "habitat-webhook"
+WATCHING = "habitat-webhook, as installed"
 
 FIXED_LABEL = "bench.habitat.sh/fixed"
 """What the fixed patch of bare/main.go and flask_fixed.py adds to a pod."""
@@ -33,6 +36,9 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 _LOOPBACK = "127.0.0.1"
 _FLASK_THREADS = 8
 _KEEP_ALIVE_SECONDS = 120
+_SHOP = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {INJECTION_LABEL: "enabled"}}}
+"""Where the pods of bench/reviews.py are."""
+
 _START_SECONDS = 30
 _STOP_SECONDS = 15
 
@@ -86,10 +92,23 @@ class Starter:
     @contextlib.contextmanager
     def ours(self) -> Iterator[Server]:
         """With every setting at its default, its log going to a file; no API server tells it of namespaces."""
-        command = [str(Path(sys.executable).with_name("habitat-webhook")), "serve", "--namespaces=none"]
+        with self._serving(OURS, "--namespaces=none") as server:
+            yield server
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[Server]:
+        """As it is installed: an API server tells it of namespaces, and takes its Events."""
+        with ControlPlane() as cluster:
+            cluster.apply(json.dumps(_SHOP))
+            with self._serving(WATCHING, f"--kubeconfig={cluster.kubeconfig}", "--events") as server:
+                yield server
+
+    @contextlib.contextmanager
+    def _serving(self, name: str, *flags: str) -> Iterator[Server]:
+        command = [str(Path(sys.executable).with_name("habitat-webhook")), "serve", *flags]
         command += [f"--listen={_LOOPBACK}:0", f"--metrics-listen={_LOOPBACK}:0"]
         command += [f"--tls-cert={self._certificate}", f"--tls-key={self._key}"]
-        with self._running(OURS, command, r'"message":"serving".*?"listen":"([^"]+)"') as server:
+        with self._running(name, command, r'"message":"serving".*?"listen":"([^"]+)"') as server:
             yield server
 
     @contextlib.contextmanager
