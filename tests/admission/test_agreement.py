@@ -32,7 +32,7 @@ LABELS: dict[str, dict[str, str]] = {
 DEFAULTS = {"other": ("group=of-the-namespace", "topology=leader"), "enabled": ("channel=stable",)}
 """`default.habitat.sh/…` annotations of the namespaces."""
 
-POLICY = """\
+MIXED = """\
 apiVersion: policy.habitat.sh/v1
 kind: Policy
 sharedRings: [shared.infra]
@@ -60,6 +60,28 @@ rules:
     inject: true
     defaults: {service: by-policy}
 """
+STRICT = """\
+apiVersion: policy.habitat.sh/v1
+kind: Policy
+rules:
+  - name: batch-stays-as-it-is
+    match: {podSelector: {matchExpressions: [{key: tier, operator: Exists}]}}
+    inject: never
+  - name: known-groups
+    allow: {group: [default, live, own, of-the-namespace]}
+  - name: no-custom-start
+    match: {podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [db]}]}}
+    deny: {entrypoint: [custom]}
+  - name: core-images
+    match: {images: ["core/*"]}
+    force: {log-format: json}
+    defaults: {license: accept-no-persist, channel: of-the-policy}
+  - name: looked-at
+    match: {namespaceSelector: {matchExpressions: [{key: team, operator: DoesNotExist}]}}
+    require: [org]
+    action: audit
+"""
+POLICIES = {"mixed": MIXED, "strict": STRICT}
 UNGUARDED = {"name": "unguarded", "expression": "object.metadata.annotations['team'] != 'none'"}
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "shipped": {},
@@ -163,9 +185,12 @@ def _case(dice: random.Random, number: int, place: tuple[str, str]) -> Case:
 CASES = generated()
 
 
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("agreement")
+@pytest.fixture(scope="module", params=POLICIES)
+def directory(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """With the policy that webhook and `explain` go by, policy.yaml."""
+    made = tmp_path_factory.mktemp(f"agreement-{request.param}")
+    (made / "policy.yaml").write_text(POLICIES[request.param])
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +203,6 @@ def namespaces(cluster: Cluster, directory: Path) -> Iterator[dict[tuple[str, st
             said = [f"default.habitat.sh/{text}" for text in DEFAULTS.get(labels, ())]
             if said:
                 cluster.kubectl("annotate", "namespace", name, *said)
-        (directory / "policy.yaml").write_text(POLICY)
         certificates = development_certificates(directory, "127.0.0.1")
         flags = f"--policy={directory / 'policy.yaml'}", "--shared-rings="
         kubeconfig = cluster.kubeconfig
