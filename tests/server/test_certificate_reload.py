@@ -32,12 +32,13 @@ def test_renewed_certificate_is_served_to_the_next_handshake(tmp_path: Path) -> 
 
 def test_swaps_under_load_cost_no_request_and_no_connection(tmp_path: Path) -> None:
     with webhook_server(tmp_path) as server:
-        enough, failures, answered = threading.Event(), [], []
+        enough, failures, answered, connected = threading.Event(), [], [], []
 
         def keep_posting() -> None:
             try:
                 with contextlib.closing(server.client()) as client:
                     client.connect()
+                    connected.append(1)
                     first = client.sock
                     while not enough.is_set():
                         client.request("POST", "/mutate", encoded(review()), {"Content-Type": "application/json"})
@@ -51,6 +52,8 @@ def test_swaps_under_load_cost_no_request_and_no_connection(tmp_path: Path) -> N
         clients = [threading.Thread(target=keep_posting) for _ in range(4)]
         for client in clients:
             client.start()
+        # A handshake between the writes of the two files would meet half a pair, which is refused, and rightly.
+        wait_for("all connections", lambda: 1 if len(connected) == len(clients) or failures else None)
         for _ in range(10):
             expected = server.files.issue()
             assert served(server) == expected
