@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.running import run, values
+from tests.support import goldens
 from webhook.workloads import Found, objects
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -43,16 +44,10 @@ class Case:
         return done.stdout
 
     def recorded(self) -> dict[str, str]:
-        return {name: path.read_text() for name in RESULTS if (path := self.folder / name).exists()}
+        return goldens.recorded(self.folder, RESULTS)
 
     def update(self) -> None:
-        results = self.results()
-        for name in RESULTS:
-            path = self.folder / name
-            if name in results:
-                path.write_text(results[name])
-            else:
-                path.unlink(missing_ok=True)
+        goldens.update(self.folder, RESULTS, self.results())
 
     def habitats(self) -> list[dict[str, Any]]:
         """The Habitat objects of the input, each with what its list says of it."""

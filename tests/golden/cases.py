@@ -16,6 +16,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from tests.support import goldens
 from webhook.cli.main import PROGRAM, cli
 
 GOLDEN = Path(__file__).parent
@@ -56,17 +57,10 @@ class Case:
         return done.stdout
 
     def recorded(self) -> dict[str, str]:
-        return {name: path.read_text() for name in RESULTS if (path := self.folder / name).exists()}
+        return goldens.recorded(self.folder, RESULTS)
 
     def update(self) -> None:
-        self.folder.mkdir(exist_ok=True)
-        results = self.results()
-        for name in RESULTS:
-            path = self.folder / name
-            if name in results:
-                path.write_text(results[name])
-            else:
-                path.unlink(missing_ok=True)
+        goldens.update(self.folder, RESULTS, self.results())
 
 
 def found() -> list[Case]:
